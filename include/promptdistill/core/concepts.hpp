@@ -1,0 +1,86 @@
+#pragma once
+// SPDX-FileCopyrightText: 2026 The promptdistill authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The contracts of what users may bring: scorers, selectors, distill policies and cache policies.
+
+#include <ATen/ATen.h>
+
+#include <concepts>
+#include <cstdint>
+
+#include "promptdistill/core/kv_cache.hpp"
+#include "promptdistill/core/layer_probe.hpp"
+
+namespace promptdistill {
+
+/// What a policy decides about one row at one stage.
+struct Selection {
+  at::Tensor indices;  // [K] int64, ascending; undefined: every token stays and nothing is gathered
+  at::Tensor scores;   // [T] float32, what they were chosen by; undefined where no score was needed
+};
+
+/// A raw scorer: one score per query head and token.
+///
+/// tail(): the last tokens that are always kept and whose queries score; at least 1.
+/// head_scores(probe): [H, T] float32. The probe holds min(tail(), T) queries.
+template <class T>
+concept HeadScorer = requires(const T& scorer, const LayerProbe& probe) {
+  { scorer.tail() } -> std::convertible_to<std::int64_t>;
+  { scorer.head_scores(probe) } -> std::convertible_to<at::Tensor>;
+};
+
+/// A scorer: one score per token.
+///
+/// tail(): as for HeadScorer. score(probe): [T] float32, higher stays; the tail's own scores are ignored.
+/// check_heads(heads): throws if the scorer names a query head that a model with `heads` of them lacks.
+template <class T>
+concept Scorer = requires(const T& scorer, const LayerProbe& probe, std::int64_t heads) {
+  { scorer.tail() } -> std::convertible_to<std::int64_t>;
+  { scorer.score(probe) } -> std::convertible_to<at::Tensor>;
+  scorer.check_heads(heads);
+};
+
+/// A selector: which tokens stay, given their scores.
+///
+/// candidates(tokens, tail): how many of `tokens` tokens a budget is spent on (the others always stay).
+/// select(scores [T] float32, k, tail): ascending int64 indices [K] that hold the last min(tail, T) tokens; 1 <= k < candidates.
+template <class T>
+concept Selector = requires(const T& selector, const at::Tensor& scores, std::int64_t number) {
+  { selector.candidates(number, number) } -> std::convertible_to<std::int64_t>;
+  { selector.select(scores, number, number) } -> std::convertible_to<at::Tensor>;
+};
+
+/// A distill policy: at which layers tokens are selected, and which. Immutable, shareable between threads.
+///
+/// check(layers, heads): called on entry; throws where the policy does not fit a model of that size.
+/// selects_at(layer), truncates_at(layer): whether tokens are selected at a layer, and the caches up to it cut.
+/// window(layer): how many last queries the probe must hold there (fewer if the row is shorter).
+/// select(probe): once per row and selecting layer. Cost and dtype are its own matter; it must not change the probe.
+template <class T>
+concept DistillPolicy = requires(const T& policy, std::int64_t layer, const LayerProbe& probe) {
+  policy.check(layer, layer);
+  { policy.selects_at(layer) } -> std::convertible_to<bool>;
+  { policy.truncates_at(layer) } -> std::convertible_to<bool>;
+  { policy.window(layer) } -> std::convertible_to<std::int64_t>;
+  { policy.select(probe) } -> std::same_as<Selection>;
+};
+
+/// What a cache policy sees after a layer's attention: the tokens just run and the layer's cache with them in it.
+struct CacheProbe {
+  std::int64_t row;
+  std::int64_t layer;
+  at::Tensor queries;          // [H, Tq, D], after RoPE
+  at::Tensor query_positions;  // [Tq] int64
+  bool prefill;                // a prompt; false for tokens appended over a cache
+  std::int64_t room;           // to pass to LayerCache::keep
+};
+
+/// A cache policy: may evict rows of a layer's cache once the layer has run (SnapKV, H2O, StreamingLLM).
+///
+/// evict(probe, cache): called once per row and layer, in prefill and in decode. It may call cache.keep and must leave the
+/// newest row. State of a request (H2O's sums) is the policy's own, which is why it is taken by reference.
+template <class T>
+concept CachePolicy = requires(T& policy, const CacheProbe& probe, LayerCache& cache) { policy.evict(probe, cache); };
+
+}  // namespace promptdistill

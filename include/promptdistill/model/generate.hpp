@@ -1,0 +1,95 @@
+#pragma once
+// SPDX-FileCopyrightText: 2026 The promptdistill authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Prefill and decode of one prompt: the loop that programs call.
+
+#include <ATen/ATen.h>
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "promptdistill/core/distill.hpp"
+#include "promptdistill/model/causal_lm.hpp"
+#include "promptdistill/model/sampler.hpp"
+
+namespace promptdistill {
+
+struct GenerateOptions {
+  std::int64_t max_new_tokens = 64;
+  std::set<std::int64_t> stop_ids;  // the token that stops is the last one returned
+  SamplingOptions sampling;
+  PrefillOptions prefill;
+  /// Called with every token as it comes, the stopping one included; false ends the answer.
+  std::function<bool(std::int64_t)> on_token;
+};
+
+enum class StopReason { kStopToken, kMaxNewTokens, kContext, kCaller };
+
+struct GenerateResult {
+  std::vector<std::int64_t> tokens;
+  StopReason stop_reason;
+  std::vector<StageRecord> stages;
+  std::vector<std::int64_t> cache_rows;  // [L] after prefill
+  std::size_t cache_bytes;               // after prefill, the room for the answer included
+  at::Tensor prefill_logits;             // [V] float32
+  at::Tensor last_logits;                // [V] float32, those the last token came from
+  double prefill_seconds;                // to the first token: what a user waits
+  double decode_seconds;                 // of the tokens after the first
+};
+
+/// Answers one prompt. The last token is not run: the cache holds the prompt and all tokens before it, so that a next turn
+/// appends it first. Throws what prefill and the sampler throw.
+template <DistillPolicy Policy = NoDistill, CachePolicy Eviction = KeepCache>
+GenerateResult generate(const CausalLm& lm,
+                        const std::vector<std::int64_t>& prompt,
+                        KvCache& cache,
+                        const Policy& policy = {},
+                        const GenerateOptions& options = {},
+                        Eviction&& eviction = {}) {
+  TORCH_CHECK_VALUE(!prompt.empty(), "promptdistill: a prompt must have at least one token, got none");
+  TORCH_CHECK_VALUE(options.max_new_tokens >= 1, "promptdistill: the number of new tokens must be at least 1, got ", options.max_new_tokens);
+  using Clock = std::chrono::steady_clock;
+  const auto seconds = [](Clock::time_point from, Clock::time_point to) { return std::chrono::duration<double>(to - from).count(); };
+  Sampler sample(options.sampling);
+  GenerateResult result{};
+  const auto start = Clock::now();
+  PrefillResult prefilled = lm.prefill(at::tensor(prompt, at::kLong), {static_cast<std::int64_t>(prompt.size())}, cache, policy, options.prefill, eviction);
+  result.prefill_logits = lm.logits(prefilled.last_hidden)[0];
+  result.last_logits = result.prefill_logits;
+  result.stages = std::move(prefilled.stages);
+  result.cache_rows = cache.rows();
+  result.cache_bytes = cache.bytes();
+  std::int64_t token = sample(result.last_logits);
+  const auto first = Clock::now();
+  for (;;) {
+    result.tokens.push_back(token);
+    const bool go_on = !options.on_token || options.on_token(token);
+    if (options.stop_ids.contains(token)) {
+      result.stop_reason = StopReason::kStopToken;
+    } else if (!go_on) {
+      result.stop_reason = StopReason::kCaller;
+    } else if (static_cast<std::int64_t>(result.tokens.size()) == options.max_new_tokens) {
+      result.stop_reason = StopReason::kMaxNewTokens;
+    } else if (cache.next_position(0) == lm.config.max_position_embeddings) {
+      result.stop_reason = StopReason::kContext;
+    } else {
+      result.last_logits = lm.logits(lm.append(at::tensor({token}, at::kLong), {1}, cache, eviction))[0];
+      token = sample(result.last_logits);
+      continue;
+    }
+    break;
+  }
+  result.prefill_seconds = seconds(start, first);
+  result.decode_seconds = seconds(first, Clock::now());
+  return result;
+}
+
+}  // namespace promptdistill

@@ -1,0 +1,24 @@
+#pragma once
+// SPDX-FileCopyrightText: 2026 The promptdistill authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The gated MLP of LLaMA.
+
+#include <ATen/ATen.h>
+
+#include "promptdistill/model/layers.hpp"
+
+namespace promptdistill {
+
+/// down(silu(gate(x)) * up(x)); members are named as the checkpoint names them.
+struct Mlp {
+  Linear gate_proj, up_proj, down_proj;
+
+  at::Tensor operator()(const at::Tensor& x) const {  // [S, E] -> [S, E]
+    at::Tensor gate = gate_proj(x);
+    at::silu_(gate);
+    return down_proj(gate.mul_(up_proj(x)));
+  }
+};
+
+}  // namespace promptdistill
