@@ -2,7 +2,8 @@
 // SPDX-FileCopyrightText: 2026 The promptdistill authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A causal language model over a Hugging Face checkpoint: prefill with a policy, append over a cache, logits.
+// A causal language model over a Hugging Face checkpoint: prefill with a policy, append over a
+// cache, logits.
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
@@ -32,7 +33,8 @@ struct PrefillProgress {
 
 struct PrefillOptions {
   Placement placement = Placement::kBefore;
-  /// Called before every layer; may throw to stop. The model is as it was, the cache is then to be thrown away.
+  /// Called before every layer; may throw to stop. The model is as it was, the cache is then to be
+  /// thrown away.
   std::function<void(const PrefillProgress&)> progress;
 };
 
@@ -41,8 +43,8 @@ struct PrefillResult {
   std::vector<StageRecord> stages;  // in the order of their layers
 };
 
-/// A decoder of the LLaMA form. Immutable once loaded; const methods may run from several threads, each with its own cache.
-/// Members of `model` are named as the checkpoint names them.
+/// A decoder of the LLaMA form. Immutable once loaded; const methods may run from several threads,
+/// each with its own cache. Members of `model` are named as the checkpoint names them.
 class CausalLm {
  public:
   struct Model {
@@ -61,14 +63,17 @@ class CausalLm {
   std::int64_t layers() const { return static_cast<std::int64_t>(model.layers.size()); }
 
   /// A cache for prompts of this model, with room for `room` tokens after them.
-  KvCache make_cache(std::int64_t batch = 1, std::int64_t room = 0) const { return KvCache(layers(), batch, room); }
+  KvCache make_cache(std::int64_t batch = 1, std::int64_t room = 0) const {
+    return KvCache(layers(), batch, room);
+  }
 
-  /// Runs fresh prompts, packed row after row, into an empty cache; `policy` selects, `eviction` may evict.
+  /// Runs fresh prompts, packed row after row, into an empty cache; `policy` selects, `eviction`
+  /// may evict.
   ///
-  /// Throws c10::ValueError on an empty prompt, a cache that is not empty or of another batch, ids outside the vocabulary, a
-  /// prompt beyond the context, and what the policy throws.
+  /// Throws c10::ValueError on an empty prompt, a cache that is not empty or of another batch, ids
+  /// outside the vocabulary, a prompt beyond the context, and what the policy throws.
   template <DistillPolicy Policy = NoDistill, CachePolicy Eviction = KeepCache>
-  PrefillResult prefill(const at::Tensor& ids,                      // [S] int64
+  PrefillResult prefill(const at::Tensor& ids,                     // [S] int64
                         const std::vector<std::int64_t>& lengths,  // [B], sum S
                         KvCache& cache,
                         const Policy& policy = {},
@@ -76,16 +81,22 @@ class CausalLm {
                         Eviction&& eviction = {}) const {
     policy.check(layers(), config.num_attention_heads);
     for (std::int64_t b = 0; b < cache.batch(); ++b) {
-      TORCH_CHECK_VALUE(cache.next_position(b) == 0 && cache.at(b, 0).rows() == 0, "promptdistill: a prefill must start from an empty cache, row ", b,
-                        " holds ", cache.next_position(b), " tokens; append() goes on from a cache");
+      TORCH_CHECK_VALUE(cache.next_position(b) == 0 && cache.at(b, 0).rows() == 0,
+                        "promptdistill: a prefill must start from an empty cache, row ", b,
+                        " holds ", cache.next_position(b),
+                        " tokens; append() goes on from a cache");
     }
     return run(ids, lengths, cache, policy, options, eviction, true);
   }
 
-  /// Runs further tokens over a cache that holds what came before: a decode step, a next turn. Nothing is selected; each token
-  /// sees the cached rows before it and its predecessors here. Returns [B, E], normed.
+  /// Runs further tokens over a cache that holds what came before: a decode step, a next turn.
+  /// Nothing is selected; each token sees the cached rows before it and its predecessors here.
+  /// Returns [B, E], normed.
   template <CachePolicy Eviction = KeepCache>
-  at::Tensor append(const at::Tensor& ids, const std::vector<std::int64_t>& lengths, KvCache& cache, Eviction&& eviction = {}) const {
+  at::Tensor append(const at::Tensor& ids,
+                    const std::vector<std::int64_t>& lengths,
+                    KvCache& cache,
+                    Eviction&& eviction = {}) const {
     return run(ids, lengths, cache, NoDistill{}, {}, eviction, false).last_hidden;
   }
 
@@ -107,37 +118,53 @@ class CausalLm {
     const c10::InferenceMode guard;
     check_input(ids, lengths, cache);
     std::vector<std::int64_t> first_positions;
-    for (std::int64_t b = 0; b < cache.batch(); ++b) first_positions.push_back(cache.next_position(b));
-    TokenFrame frame = TokenFrame::from_prompt(model.embed_tokens.index_select(0, ids.to(device())), lengths, first_positions);
+    for (std::int64_t b = 0; b < cache.batch(); ++b)
+      first_positions.push_back(cache.next_position(b));
+    TokenFrame frame = TokenFrame::from_prompt(model.embed_tokens.index_select(0, ids.to(device())),
+                                               lengths, first_positions);
     RotaryAngles angles = rope.at_positions(frame.positions(), dtype());
     LiveTokens live{std::move(frame), std::move(angles)};
     PrefillResult result;
     for (std::int64_t l = 0; l < layers(); ++l) {
       if (options.progress) options.progress({l, layers(), live.frame.tokens()});
-      auto record = model.layers[static_cast<std::size_t>(l)].forward(l, live, cache, policy, eviction, options.placement, prefill);
+      auto record = model.layers[static_cast<std::size_t>(l)].forward(
+          l, live, cache, policy, eviction, options.placement, prefill);
       if (record) result.stages.push_back(std::move(*record));
     }
-    for (std::int64_t b = 0; b < cache.batch(); ++b) cache.advance(b, lengths[static_cast<std::size_t>(b)]);
+    for (std::int64_t b = 0; b < cache.batch(); ++b)
+      cache.advance(b, lengths[static_cast<std::size_t>(b)]);
     result.last_hidden = model.norm(live.frame.last_token());
     return result;
   }
 
-  void check_input(const at::Tensor& ids, const std::vector<std::int64_t>& lengths, const KvCache& cache) const {
-    TORCH_CHECK_VALUE(ids.defined() && ids.dim() == 1 && ids.scalar_type() == at::kLong, "promptdistill: token ids must be a one-dimensional int64 tensor");
-    TORCH_CHECK_VALUE(ids.numel() >= 1, "promptdistill: a prompt must have at least one token, got none");
-    TORCH_CHECK_VALUE(cache.layers() == layers() && cache.batch() == static_cast<std::int64_t>(lengths.size()), "promptdistill: the cache must have the model's ",
-                      layers(), " layers and the batch's ", lengths.size(), " rows, got ", cache.layers(), " and ", cache.batch());
+  void check_input(const at::Tensor& ids,
+                   const std::vector<std::int64_t>& lengths,
+                   const KvCache& cache) const {
+    TORCH_CHECK_VALUE(ids.defined() && ids.dim() == 1 && ids.scalar_type() == at::kLong,
+                      "promptdistill: token ids must be a one-dimensional int64 tensor");
+    TORCH_CHECK_VALUE(ids.numel() >= 1,
+                      "promptdistill: a prompt must have at least one token, got none");
+    TORCH_CHECK_VALUE(
+        cache.layers() == layers() && cache.batch() == static_cast<std::int64_t>(lengths.size()),
+        "promptdistill: the cache must have the model's ", layers(), " layers and the batch's ",
+        lengths.size(), " rows, got ", cache.layers(), " and ", cache.batch());
     std::int64_t total = 0;
     for (std::size_t b = 0; b < lengths.size(); ++b) {
       const std::int64_t end = cache.next_position(static_cast<std::int64_t>(b)) + lengths[b];
-      TORCH_CHECK_VALUE(lengths[b] >= 1, "promptdistill: a prompt must have at least one token, row ", b, " has ", lengths[b]);
-      TORCH_CHECK_VALUE(end <= config.max_position_embeddings, "promptdistill: a prompt must fit the model's context of ", config.max_position_embeddings,
-                        " tokens, row ", b, " needs ", end);
+      TORCH_CHECK_VALUE(lengths[b] >= 1,
+                        "promptdistill: a prompt must have at least one token, row ", b, " has ",
+                        lengths[b]);
+      TORCH_CHECK_VALUE(end <= config.max_position_embeddings,
+                        "promptdistill: a prompt must fit the model's context of ",
+                        config.max_position_embeddings, " tokens, row ", b, " needs ", end);
       total += lengths[b];
     }
-    TORCH_CHECK_VALUE(total == ids.numel(), "promptdistill: the lengths must add up to the ", ids.numel(), " token ids, got ", total);
-    const std::int64_t lowest = ids.min().item<std::int64_t>(), highest = ids.max().item<std::int64_t>();
-    TORCH_CHECK_INDEX(lowest >= 0 && highest < config.vocab_size, "promptdistill: token ids must be in [0, ", config.vocab_size, "), got ",
+    TORCH_CHECK_VALUE(total == ids.numel(), "promptdistill: the lengths must add up to the ",
+                      ids.numel(), " token ids, got ", total);
+    const std::int64_t lowest = ids.min().item<std::int64_t>(),
+                       highest = ids.max().item<std::int64_t>();
+    TORCH_CHECK_INDEX(lowest >= 0 && highest < config.vocab_size,
+                      "promptdistill: token ids must be in [0, ", config.vocab_size, "), got ",
                       lowest < 0 ? lowest : highest);
   }
 };

@@ -2,7 +2,8 @@
 // SPDX-FileCopyrightText: 2026 The promptdistill authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Loads a Hugging Face folder: every tensor named, checked and accounted for; weights stay in the mapped file.
+// Loads a Hugging Face folder: every tensor named, checked and accounted for; weights stay in the
+// mapped file.
 
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
@@ -42,31 +43,44 @@ class TensorReader {
   at::Tensor operator()(const std::string& name, const std::vector<std::int64_t>& shape) {
     if (!file_.contains(name)) throw LoadError(path_, "tensor " + name, "is missing");
     const auto& entry = file_.entries().at(name);
-    if (entry.shape != shape) throw LoadError(path_, "tensor " + name, "must have shape " + text(shape) + ", got " + text(entry.shape));
+    if (entry.shape != shape)
+      throw LoadError(path_, "tensor " + name,
+                      "must have shape " + text(shape) + ", got " + text(entry.shape));
     at::Tensor tensor = file_.tensor(name);
     if (!at::isFloatingType(tensor.scalar_type()) || tensor.scalar_type() == at::kDouble) {
-      throw LoadError(path_, "tensor " + name, std::string("must be float32, float16 or bfloat16, got ") + at::toString(tensor.scalar_type()));
+      throw LoadError(path_, "tensor " + name,
+                      std::string("must be float32, float16 or bfloat16, got ") +
+                          at::toString(tensor.scalar_type()));
     }
     if (dtype_ && tensor.scalar_type() != *dtype_) {
-      throw LoadError(path_, "tensor " + name, std::string("must have the dtype of the others, ") + at::toString(*dtype_) + ", got " + at::toString(tensor.scalar_type()));
+      throw LoadError(path_, "tensor " + name,
+                      std::string("must have the dtype of the others, ") + at::toString(*dtype_) +
+                          ", got " + at::toString(tensor.scalar_type()));
     }
     dtype_ = tensor.scalar_type();
     unread_.erase(name);
     return tensor.to(options_.device, options_.dtype.value_or(tensor.scalar_type()));
   }
 
-  at::Tensor optional(bool wanted, const std::string& name, const std::vector<std::int64_t>& shape) { return wanted ? (*this)(name, shape) : at::Tensor(); }
+  at::Tensor optional(bool wanted,
+                      const std::string& name,
+                      const std::vector<std::int64_t>& shape) {
+    return wanted ? (*this)(name, shape) : at::Tensor();
+  }
   void ignore(const std::string& name) { unread_.erase(name); }
 
   void check_all_read() const {
     if (unread_.empty()) return;
-    throw LoadError(path_, "tensor " + *unread_.begin(), "is not part of a model of this config (" + std::to_string(unread_.size()) + " surplus tensors)");
+    throw LoadError(path_, "tensor " + *unread_.begin(),
+                    "is not part of a model of this config (" + std::to_string(unread_.size()) +
+                        " surplus tensors)");
   }
 
  private:
   static std::string text(const std::vector<std::int64_t>& shape) {
     std::string out = "[";
-    for (std::size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
+    for (std::size_t i = 0; i < shape.size(); ++i)
+      out += (i ? ", " : "") + std::to_string(shape[i]);
     return out + "]";
   }
 
@@ -77,27 +91,37 @@ class TensorReader {
   std::set<std::string> unread_;
 };
 
-inline DecoderLayer read_layer(TensorReader& read, const std::string& prefix, const ModelConfig& config) {
-  const std::int64_t e = config.hidden_size, q = config.num_attention_heads * config.head_dim, kv = config.num_key_value_heads * config.head_dim;
+inline DecoderLayer read_layer(TensorReader& read,
+                               const std::string& prefix,
+                               const ModelConfig& config) {
+  const std::int64_t e = config.hidden_size, q = config.num_attention_heads * config.head_dim,
+                     kv = config.num_key_value_heads * config.head_dim;
   const std::int64_t m = config.intermediate_size;
   const auto linear = [&](const std::string& name, std::int64_t out, std::int64_t in, bool bias) {
-    return Linear{read(prefix + name + ".weight", {out, in}), read.optional(bias, prefix + name + ".bias", {out})};
+    return Linear{read(prefix + name + ".weight", {out, in}),
+                  read.optional(bias, prefix + name + ".bias", {out})};
   };
   const bool bias = config.attention_bias, mlp_bias = config.mlp_bias;
   DecoderLayer layer;
   layer.input_layernorm = {read(prefix + "input_layernorm.weight", {e}), config.rms_norm_eps};
-  layer.self_attn = {linear("self_attn.q_proj", q, e, bias), linear("self_attn.k_proj", kv, e, bias), linear("self_attn.v_proj", kv, e, bias),
+  layer.self_attn = {linear("self_attn.q_proj", q, e, bias),
+                     linear("self_attn.k_proj", kv, e, bias),
+                     linear("self_attn.v_proj", kv, e, bias),
                      linear("self_attn.o_proj", e, q, bias), config.head_dim};
-  layer.post_attention_layernorm = {read(prefix + "post_attention_layernorm.weight", {e}), config.rms_norm_eps};
-  layer.mlp = {linear("mlp.gate_proj", m, e, mlp_bias), linear("mlp.up_proj", m, e, mlp_bias), linear("mlp.down_proj", e, m, mlp_bias)};
+  layer.post_attention_layernorm = {read(prefix + "post_attention_layernorm.weight", {e}),
+                                    config.rms_norm_eps};
+  layer.mlp = {linear("mlp.gate_proj", m, e, mlp_bias), linear("mlp.up_proj", m, e, mlp_bias),
+               linear("mlp.down_proj", e, m, mlp_bias)};
   return layer;
 }
 
 }  // namespace detail
 
-/// Loads `folder`/config.json and model.safetensors. Without a dtype or device to convert to, the weights are views of the
-/// mapped file: nothing is copied. Throws LoadError naming file and tensor or key.
-inline CausalLm load_causal_lm(const std::filesystem::path& folder, const LoadOptions& options = {}) {
+/// Loads `folder`/config.json and model.safetensors. Without a dtype or device to convert to, the
+/// weights are views of the mapped file: nothing is copied. Throws LoadError naming file and tensor
+/// or key.
+inline CausalLm load_causal_lm(const std::filesystem::path& folder,
+                               const LoadOptions& options = {}) {
   CausalLm lm;
   lm.config = ModelConfig::load(folder);
   const std::filesystem::path path = folder / "model.safetensors";
@@ -108,7 +132,9 @@ inline CausalLm load_causal_lm(const std::filesystem::path& folder, const LoadOp
   for (std::int64_t l = 0; l < lm.config.num_hidden_layers; ++l) {
     const std::string prefix = "model.layers." + std::to_string(l) + ".";
     lm.model.layers.push_back(detail::read_layer(read, prefix, lm.config));
-    read.ignore(prefix + "self_attn.rotary_emb.inv_freq");  // old exports store it; it follows from the config
+    read.ignore(
+        prefix +
+        "self_attn.rotary_emb.inv_freq");  // old exports store it; it follows from the config
   }
   lm.model.norm = {read("model.norm.weight", {e}), lm.config.rms_norm_eps};
   if (lm.config.tie_word_embeddings) {
@@ -122,13 +148,15 @@ inline CausalLm load_causal_lm(const std::filesystem::path& folder, const LoadOp
   return lm;
 }
 
-/// 16 hexadecimal digits that tell one checkpoint from another: 64-bit FNV-1a over the names, shapes, dtypes and first bytes of
-/// all tensors. It reads a page per tensor, not the file, and is no protection against intent.
+/// 16 hexadecimal digits that tell one checkpoint from another: 64-bit FNV-1a over the names,
+/// shapes, dtypes and first bytes of all tensors. It reads a page per tensor, not the file, and is
+/// no protection against intent.
 inline std::string fingerprint(const std::filesystem::path& folder) {
   const SafetensorsFile file = SafetensorsFile::open(folder / "model.safetensors");
   std::uint64_t hash = 14695981039346656037ULL;
   const auto add = [&hash](const void* data, std::size_t size) {
-    for (std::size_t i = 0; i < size; ++i) hash = (hash ^ static_cast<const unsigned char*>(data)[i]) * 1099511628211ULL;
+    for (std::size_t i = 0; i < size; ++i)
+      hash = (hash ^ static_cast<const unsigned char*>(data)[i]) * 1099511628211ULL;
   };
   for (const auto& [name, entry] : file.entries()) {
     const at::Tensor tensor = file.tensor(name);

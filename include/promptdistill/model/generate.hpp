@@ -45,8 +45,8 @@ struct GenerateResult {
   double decode_seconds;                 // of the tokens after the first
 };
 
-/// Answers one prompt. The last token is not run: the cache holds the prompt and all tokens before it, so that a next turn
-/// appends it first. Throws what prefill and the sampler throw.
+/// Answers one prompt. The last token is not run: the cache holds the prompt and all tokens before
+/// it, so that a next turn appends it first. Throws what prefill and the sampler throw.
 template <DistillPolicy Policy = NoDistill, CachePolicy Eviction = KeepCache>
 GenerateResult generate(const CausalLm& lm,
                         const std::vector<std::int64_t>& prompt,
@@ -54,14 +54,21 @@ GenerateResult generate(const CausalLm& lm,
                         const Policy& policy = {},
                         const GenerateOptions& options = {},
                         Eviction&& eviction = {}) {
-  TORCH_CHECK_VALUE(!prompt.empty(), "promptdistill: a prompt must have at least one token, got none");
-  TORCH_CHECK_VALUE(options.max_new_tokens >= 1, "promptdistill: the number of new tokens must be at least 1, got ", options.max_new_tokens);
+  TORCH_CHECK_VALUE(!prompt.empty(),
+                    "promptdistill: a prompt must have at least one token, got none");
+  TORCH_CHECK_VALUE(options.max_new_tokens >= 1,
+                    "promptdistill: the number of new tokens must be at least 1, got ",
+                    options.max_new_tokens);
   using Clock = std::chrono::steady_clock;
-  const auto seconds = [](Clock::time_point from, Clock::time_point to) { return std::chrono::duration<double>(to - from).count(); };
+  const auto seconds = [](Clock::time_point from, Clock::time_point to) {
+    return std::chrono::duration<double>(to - from).count();
+  };
   Sampler sample(options.sampling);
   GenerateResult result{};
   const auto start = Clock::now();
-  PrefillResult prefilled = lm.prefill(at::tensor(prompt, at::kLong), {static_cast<std::int64_t>(prompt.size())}, cache, policy, options.prefill, eviction);
+  PrefillResult prefilled =
+      lm.prefill(at::tensor(prompt, at::kLong), {static_cast<std::int64_t>(prompt.size())}, cache,
+                 policy, options.prefill, eviction);
   result.prefill_logits = lm.logits(prefilled.last_hidden)[0];
   result.last_logits = result.prefill_logits;
   result.stages = std::move(prefilled.stages);
@@ -81,7 +88,8 @@ GenerateResult generate(const CausalLm& lm,
     } else if (cache.next_position(0) == lm.config.max_position_embeddings) {
       result.stop_reason = StopReason::kContext;
     } else {
-      result.last_logits = lm.logits(lm.append(at::tensor({token}, at::kLong), {1}, cache, eviction))[0];
+      result.last_logits =
+          lm.logits(lm.append(at::tensor({token}, at::kLong), {1}, cache, eviction))[0];
       token = sample(result.last_logits);
       continue;
     }

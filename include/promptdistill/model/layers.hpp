@@ -2,7 +2,8 @@
 // SPDX-FileCopyrightText: 2026 The promptdistill authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A projection and a norm as plain weights: no random initialisation, and a member per tensor of the checkpoint.
+// A projection and a norm as plain weights: no random initialisation, and a member per tensor of
+// the checkpoint.
 
 #include <ATen/ATen.h>
 
@@ -16,7 +17,9 @@ struct Linear {
   at::Tensor weight;  // [out, in]
   at::Tensor bias;    // [out], undefined where the checkpoint has none
 
-  at::Tensor operator()(const at::Tensor& x) const { return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt); }
+  at::Tensor operator()(const at::Tensor& x) const {
+    return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+  }
 };
 
 /// x / rms(x) * weight; the mean of squares in float32 whatever the dtype, as Hugging Face does.

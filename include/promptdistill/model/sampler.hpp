@@ -14,7 +14,8 @@
 
 namespace promptdistill {
 
-/// Temperature 0 is greedy. top_k 0 and top_p 1 are off; they apply after the temperature, top-k first (as Hugging Face does).
+/// Temperature 0 is greedy. top_k 0 and top_p 1 are off; they apply after the temperature, top-k
+/// first (as Hugging Face does).
 struct SamplingOptions {
   double temperature = 0;
   std::int64_t top_k = 0;
@@ -22,32 +23,45 @@ struct SamplingOptions {
   std::uint64_t seed = 0;
 };
 
-/// Holds one request's random state: the same seed and logits give the same tokens, on every device.
+/// Holds one request's random state: the same seed and logits give the same tokens, on every
+/// device.
 class Sampler {
  public:
-  explicit Sampler(const SamplingOptions& options) : options_(options), generator_(at::detail::createCPUGenerator(options.seed)) {
-    TORCH_CHECK_VALUE(options.temperature >= 0 && options.temperature < std::numeric_limits<double>::infinity(), "promptdistill: the temperature must be at least 0, got ", options.temperature);
-    TORCH_CHECK_VALUE(options.top_k >= 0, "promptdistill: top-k must be at least 0 (0: off), got ", options.top_k);
-    TORCH_CHECK_VALUE(options.top_p > 0 && options.top_p <= 1, "promptdistill: top-p must be above 0 and at most 1, got ", options.top_p);
+  explicit Sampler(const SamplingOptions& options)
+      : options_(options), generator_(at::detail::createCPUGenerator(options.seed)) {
+    TORCH_CHECK_VALUE(
+        options.temperature >= 0 && options.temperature < std::numeric_limits<double>::infinity(),
+        "promptdistill: the temperature must be at least 0, got ", options.temperature);
+    TORCH_CHECK_VALUE(options.top_k >= 0, "promptdistill: top-k must be at least 0 (0: off), got ",
+                      options.top_k);
+    TORCH_CHECK_VALUE(options.top_p > 0 && options.top_p <= 1,
+                      "promptdistill: top-p must be above 0 and at most 1, got ", options.top_p);
   }
 
   /// `logits` [V] float32. Throws c10::ValueError where they hold NaN, before anything is drawn.
   std::int64_t operator()(const at::Tensor& logits) {
-    TORCH_CHECK_VALUE(logits.dim() == 1 && logits.numel() > 0, "promptdistill: logits must be [V], got ", logits.sizes());
-    TORCH_CHECK_VALUE(!logits.isnan().any().item<bool>(), "promptdistill: logits must be numbers, got NaN; the checkpoint's weights or the dtype overflow");
+    TORCH_CHECK_VALUE(logits.dim() == 1 && logits.numel() > 0,
+                      "promptdistill: logits must be [V], got ", logits.sizes());
+    TORCH_CHECK_VALUE(!logits.isnan().any().item<bool>(),
+                      "promptdistill: logits must be numbers, got NaN; the checkpoint's weights or "
+                      "the dtype overflow");
     if (options_.temperature == 0) return logits.argmax().item<std::int64_t>();
-    auto [sorted, order] = logits.to(at::kCPU).to(at::kDouble).div(options_.temperature).sort(-1, /*descending=*/true);
+    auto [sorted, order] =
+        logits.to(at::kCPU).to(at::kDouble).div(options_.temperature).sort(-1, /*descending=*/true);
     if (options_.top_k > 0) {
       const std::int64_t k = std::min(options_.top_k, sorted.numel());
       sorted = sorted.narrow(0, 0, k);
     }
     at::Tensor shares = sorted.softmax(-1);
     if (options_.top_p < 1) {
-      // A token stays while those before it have not reached top-p: the one that crosses it is the last.
-      const std::int64_t kept = shares.cumsum(-1).sub(shares).lt(options_.top_p).sum().item<std::int64_t>();
+      // A token stays while those before it have not reached top-p: the one that crosses it is the
+      // last.
+      const std::int64_t kept =
+          shares.cumsum(-1).sub(shares).lt(options_.top_p).sum().item<std::int64_t>();
       shares = shares.narrow(0, 0, std::max<std::int64_t>(kept, 1));
     }
-    return order[shares.multinomial(1, false, generator_).item<std::int64_t>()].item<std::int64_t>();
+    return order[shares.multinomial(1, false, generator_).item<std::int64_t>()]
+        .item<std::int64_t>();
   }
 
  private:
