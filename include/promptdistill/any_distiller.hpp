@@ -13,14 +13,15 @@
 
 namespace promptdistill {
 
-/// Holds any DistillPolicy; copies share it (it is immutable). Models DistillPolicy itself; empty, it keeps every token.
+/// Holds any DistillPolicy; copies share it (it is immutable). Models DistillPolicy itself; empty,
+/// it keeps every token.
 class AnyDistiller {
  public:
   AnyDistiller() : AnyDistiller(NoDistill{}) {}
 
   template <DistillPolicy Policy>
-    requires(!std::same_as<Policy, AnyDistiller>)
-  AnyDistiller(Policy policy) : policy_(std::make_shared<Model<Policy>>(std::move(policy))) {}  // NOLINT: a conversion
+  requires(!std::same_as<Policy, AnyDistiller>) AnyDistiller(Policy policy)
+      : policy_(std::make_shared<Model<Policy>>(std::move(policy))) {}  // NOLINT: a conversion
 
   void check(std::int64_t layers, std::int64_t heads) const { policy_->check(layers, heads); }
   bool selects_at(std::int64_t layer) const { return policy_->selects_at(layer); }
@@ -41,7 +42,9 @@ class AnyDistiller {
   template <class Policy>
   struct Model final : Interface {
     explicit Model(Policy policy) : held(std::move(policy)) {}
-    void check(std::int64_t layers, std::int64_t heads) const override { held.check(layers, heads); }
+    void check(std::int64_t layers, std::int64_t heads) const override {
+      held.check(layers, heads);
+    }
     bool selects_at(std::int64_t layer) const override { return held.selects_at(layer); }
     bool truncates_at(std::int64_t layer) const override { return held.truncates_at(layer); }
     std::int64_t window(std::int64_t layer) const override { return held.window(layer); }

@@ -34,14 +34,17 @@ struct DistillOptions {
   std::int64_t protect_first = 0;
 };
 
-/// Throws c10::ValueError on a setting that breaks its rule; without stages the result keeps every token.
+/// Throws c10::ValueError on a setting that breaks its rule; without stages the result keeps every
+/// token.
 inline AnyDistiller make_distiller(const DistillOptions& options) {
   Schedule schedule(options.stages, options.truncated_stages);
   const TopK selector(options.protect_first);
   const auto assemble = [&](auto raw) -> AnyDistiller {
-    return Distiller(schedule, Pooled(HeadWeighted(std::move(raw), options.heads), options.pool), selector);
+    return Distiller(schedule, Pooled(HeadWeighted(std::move(raw), options.heads), options.pool),
+                     selector);
   };
-  if (options.scorer == ScorerKind::kWindow) return assemble(ObservationWindowScorer(options.window));
+  if (options.scorer == ScorerKind::kWindow)
+    return assemble(ObservationWindowScorer(options.window));
   return assemble(LastQueryScorer{});
 }
 
@@ -62,8 +65,9 @@ template <class Number>
 Number parse_number(std::string_view text, std::string_view what, std::string_view whole) {
   Number value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  TORCH_CHECK_VALUE(!text.empty() && error == std::errc{} && end == text.data() + text.size(), "promptdistill: ", what,
-                    " must be a number, got '", text, "' in '", whole, "'");
+  TORCH_CHECK_VALUE(!text.empty() && error == std::errc{} && end == text.data() + text.size(),
+                    "promptdistill: ", what, " must be a number, got '", text, "' in '", whole,
+                    "'");
   return value;
 }
 
@@ -75,14 +79,20 @@ inline std::vector<Stage> parse_stages(std::string_view text) {
   if (text.empty() || text == "none") return stages;
   for (const std::string& part : detail::split(text, ',')) {
     const std::size_t colon = part.find(':');
-    TORCH_CHECK_VALUE(colon != std::string::npos, "promptdistill: a stage must read LAYER:BUDGET, as 14:512 or 14:25%, got '", part, "'");
+    TORCH_CHECK_VALUE(colon != std::string::npos,
+                      "promptdistill: a stage must read LAYER:BUDGET, as 14:512 or 14:25%, got '",
+                      part, "'");
     std::string budget = part.substr(colon + 1);
-    const auto layer = detail::parse_number<std::int64_t>(part.substr(0, colon), "a stage's layer", text);
+    const auto layer =
+        detail::parse_number<std::int64_t>(part.substr(0, colon), "a stage's layer", text);
     if (!budget.empty() && budget.back() == '%') {
       budget.pop_back();
-      stages.push_back({layer, Ratio{detail::parse_number<double>(budget, "a stage's percentage", text) / 100.0}});
+      stages.push_back(
+          {layer,
+           Ratio{detail::parse_number<double>(budget, "a stage's percentage", text) / 100.0}});
     } else {
-      stages.push_back({layer, Count{detail::parse_number<std::int64_t>(budget, "a stage's budget", text)}});
+      stages.push_back(
+          {layer, Count{detail::parse_number<std::int64_t>(budget, "a stage's budget", text)}});
     }
   }
   return stages;
@@ -101,7 +111,8 @@ inline std::string to_string(const Budget& budget) {
 
 inline std::string to_string(const std::vector<Stage>& stages) {
   std::string text;
-  for (const Stage& stage : stages) text += (text.empty() ? "" : ",") + std::to_string(stage.layer) + ":" + to_string(stage.budget);
+  for (const Stage& stage : stages)
+    text += (text.empty() ? "" : ",") + std::to_string(stage.layer) + ":" + to_string(stage.budget);
   return text.empty() ? "none" : text;
 }
 
@@ -111,9 +122,14 @@ inline HeadMap parse_heads(std::string_view text) {
   if (text.empty() || text == "all") return heads;
   for (const std::string& part : detail::split(text, ';')) {
     const std::size_t colon = part.find(':');
-    TORCH_CHECK_VALUE(colon != std::string::npos, "promptdistill: voting heads must read LAYER:HEAD,HEAD;..., as 14:1,3, got '", part, "'");
-    const auto layer = detail::parse_number<std::int64_t>(part.substr(0, colon), "a layer of voting heads", text);
-    TORCH_CHECK_VALUE(!heads.contains(layer), "promptdistill: voting heads must name a layer once, got layer ", layer, " twice");
+    TORCH_CHECK_VALUE(colon != std::string::npos,
+                      "promptdistill: voting heads must read LAYER:HEAD,HEAD;..., as 14:1,3, got '",
+                      part, "'");
+    const auto layer =
+        detail::parse_number<std::int64_t>(part.substr(0, colon), "a layer of voting heads", text);
+    TORCH_CHECK_VALUE(!heads.contains(layer),
+                      "promptdistill: voting heads must name a layer once, got layer ", layer,
+                      " twice");
     for (const std::string& head : detail::split(part.substr(colon + 1), ',')) {
       heads[layer].push_back(detail::parse_number<std::int64_t>(head, "a voting head", text));
     }
@@ -125,7 +141,8 @@ inline std::string to_string(const HeadMap& heads) {
   std::string text;
   for (const auto& [layer, voters] : heads) {
     text += (text.empty() ? "" : ";") + std::to_string(layer) + ":";
-    for (std::size_t i = 0; i < voters.size(); ++i) text += (i ? "," : "") + std::to_string(voters[i]);
+    for (std::size_t i = 0; i < voters.size(); ++i)
+      text += (i ? "," : "") + std::to_string(voters[i]);
   }
   return text.empty() ? "all" : text;
 }
@@ -134,16 +151,23 @@ inline std::string to_string(const HeadMap& heads) {
 inline std::int64_t parse_truncate(std::string_view text) {
   if (text == "none") return 0;
   if (text == "all") return kTruncateAll;
-  const auto stages = detail::parse_number<std::int64_t>(text, "the number of truncated stages (none, all or N)", text);
-  TORCH_CHECK_VALUE(stages >= 0, "promptdistill: the number of truncated stages must be none, all or at least 0, got ", stages);
+  const auto stages = detail::parse_number<std::int64_t>(
+      text, "the number of truncated stages (none, all or N)", text);
+  TORCH_CHECK_VALUE(
+      stages >= 0,
+      "promptdistill: the number of truncated stages must be none, all or at least 0, got ",
+      stages);
   return stages;
 }
 
 inline ScorerKind parse_scorer(std::string_view text) {
-  TORCH_CHECK_VALUE(text == "last" || text == "window", "promptdistill: the scorer must be last or window, got '", text, "'");
+  TORCH_CHECK_VALUE(text == "last" || text == "window",
+                    "promptdistill: the scorer must be last or window, got '", text, "'");
   return text == "last" ? ScorerKind::kLast : ScorerKind::kWindow;
 }
 
-inline std::string to_string(ScorerKind scorer) { return scorer == ScorerKind::kLast ? "last" : "window"; }
+inline std::string to_string(ScorerKind scorer) {
+  return scorer == ScorerKind::kLast ? "last" : "window";
+}
 
 }  // namespace promptdistill

@@ -3,8 +3,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Core, policies and distiller in one include. Dimensions, here and everywhere:
-//   B batch, N prompt tokens, T tokens alive in a row, S tokens alive in all rows, K kept, W scoring queries,
-//   L layers, H query heads, G key-value heads, D head size, E hidden size, V vocabulary.
+//   B batch, N prompt tokens, T tokens alive in a row, S tokens alive in all rows, K kept, W
+//   scoring queries, L layers, H query heads, G key-value heads, D head size, E hidden size, V
+//   vocabulary.
 
 #include "promptdistill/any_distiller.hpp"
 #include "promptdistill/core/concepts.hpp"

@@ -32,8 +32,9 @@ concept HeadScorer = requires(const T& scorer, const LayerProbe& probe) {
 
 /// A scorer: one score per token.
 ///
-/// tail(): as for HeadScorer. score(probe): [T] float32, higher stays; the tail's own scores are ignored.
-/// check_heads(heads): throws if the scorer names a query head that a model with `heads` of them lacks.
+/// tail(): as for HeadScorer. score(probe): [T] float32, higher stays; the tail's own scores are
+/// ignored. check_heads(heads): throws if the scorer names a query head that a model with `heads`
+/// of them lacks.
 template <class T>
 concept Scorer = requires(const T& scorer, const LayerProbe& probe, std::int64_t heads) {
   { scorer.tail() } -> std::convertible_to<std::int64_t>;
@@ -43,20 +44,23 @@ concept Scorer = requires(const T& scorer, const LayerProbe& probe, std::int64_t
 
 /// A selector: which tokens stay, given their scores.
 ///
-/// candidates(tokens, tail): how many of `tokens` tokens a budget is spent on (the others always stay).
-/// select(scores [T] float32, k, tail): ascending int64 indices [K] that hold the last min(tail, T) tokens; 1 <= k < candidates.
+/// candidates(tokens, tail): how many of `tokens` tokens a budget is spent on (the others always
+/// stay). select(scores [T] float32, k, tail): ascending int64 indices [K] that hold the last
+/// min(tail, T) tokens; 1 <= k < candidates.
 template <class T>
 concept Selector = requires(const T& selector, const at::Tensor& scores, std::int64_t number) {
   { selector.candidates(number, number) } -> std::convertible_to<std::int64_t>;
   { selector.select(scores, number, number) } -> std::convertible_to<at::Tensor>;
 };
 
-/// A distill policy: at which layers tokens are selected, and which. Immutable, shareable between threads.
+/// A distill policy: at which layers tokens are selected, and which. Immutable, shareable between
+/// threads.
 ///
-/// check(layers, heads): called on entry; throws where the policy does not fit a model of that size.
-/// selects_at(layer), truncates_at(layer): whether tokens are selected at a layer, and the caches up to it cut.
-/// window(layer): how many last queries the probe must hold there (fewer if the row is shorter).
-/// select(probe): once per row and selecting layer. Cost and dtype are its own matter; it must not change the probe.
+/// check(layers, heads): called on entry; throws where the policy does not fit a model of that
+/// size. selects_at(layer), truncates_at(layer): whether tokens are selected at a layer, and the
+/// caches up to it cut. window(layer): how many last queries the probe must hold there (fewer if
+/// the row is shorter). select(probe): once per row and selecting layer. Cost and dtype are its own
+/// matter; it must not change the probe.
 template <class T>
 concept DistillPolicy = requires(const T& policy, std::int64_t layer, const LayerProbe& probe) {
   policy.check(layer, layer);
@@ -66,7 +70,8 @@ concept DistillPolicy = requires(const T& policy, std::int64_t layer, const Laye
   { policy.select(probe) } -> std::same_as<Selection>;
 };
 
-/// What a cache policy sees after a layer's attention: the tokens just run and the layer's cache with them in it.
+/// What a cache policy sees after a layer's attention: the tokens just run and the layer's cache
+/// with them in it.
 struct CacheProbe {
   std::int64_t row;
   std::int64_t layer;
@@ -76,11 +81,15 @@ struct CacheProbe {
   std::int64_t room;           // to pass to LayerCache::keep
 };
 
-/// A cache policy: may evict rows of a layer's cache once the layer has run (SnapKV, H2O, StreamingLLM).
+/// A cache policy: may evict rows of a layer's cache once the layer has run (SnapKV, H2O,
+/// StreamingLLM).
 ///
-/// evict(probe, cache): called once per row and layer, in prefill and in decode. It may call cache.keep and must leave the
-/// newest row. State of a request (H2O's sums) is the policy's own, which is why it is taken by reference.
+/// evict(probe, cache): called once per row and layer, in prefill and in decode. It may call
+/// cache.keep and must leave the newest row. State of a request (H2O's sums) is the policy's own,
+/// which is why it is taken by reference.
 template <class T>
-concept CachePolicy = requires(T& policy, const CacheProbe& probe, LayerCache& cache) { policy.evict(probe, cache); };
+concept CachePolicy = requires(T& policy, const CacheProbe& probe, LayerCache& cache) {
+  policy.evict(probe, cache);
+};
 
 }  // namespace promptdistill

@@ -16,8 +16,8 @@
 
 namespace promptdistill {
 
-/// One row's keys and values at one layer, in the order of their positions. Storage is allocated for the rows it holds plus
-/// room for the answer; appending within it copies only the new rows.
+/// One row's keys and values at one layer, in the order of their positions. Storage is allocated
+/// for the rows it holds plus room for the answer; appending within it copies only the new rows.
 class LayerCache {
  public:
   at::Tensor keys() const { return keys_.narrow(1, 0, rows_); }      // [G, rows, D], a view
@@ -33,24 +33,33 @@ class LayerCache {
               const at::Tensor& values,     // [T, G, D]
               const at::Tensor& positions,  // [T] int64, ascending, beyond every row held
               std::int64_t room) {
-    TORCH_CHECK_VALUE(keys.dim() == 3 && keys.sizes() == values.sizes() && positions.dim() == 1 && positions.numel() == keys.size(0),
-                      "promptdistill: cached keys and values must be [T, G, D] with one position per token, got keys ", keys.sizes(),
-                      ", values ", values.sizes(), " and positions ", positions.sizes());
-    TORCH_CHECK_VALUE(!keys_.defined() || (keys.size(1) == keys_.size(0) && keys.size(2) == keys_.size(2)),
-                      "promptdistill: appended keys must have the heads and head size of the cache");
+    TORCH_CHECK_VALUE(keys.dim() == 3 && keys.sizes() == values.sizes() && positions.dim() == 1 &&
+                          positions.numel() == keys.size(0),
+                      "promptdistill: cached keys and values must be [T, G, D] with one position "
+                      "per token, got keys ",
+                      keys.sizes(), ", values ", values.sizes(), " and positions ",
+                      positions.sizes());
+    TORCH_CHECK_VALUE(
+        !keys_.defined() || (keys.size(1) == keys_.size(0) && keys.size(2) == keys_.size(2)),
+        "promptdistill: appended keys must have the heads and head size of the cache");
     const std::int64_t added = keys.size(0);
     reserve(keys, rows_ + added, room);
     keys_.narrow(1, rows_, added).copy_(keys.transpose(0, 1));
     values_.narrow(1, rows_, added).copy_(values.transpose(0, 1));
-    positions_.narrow(-1, rows_, added).copy_(positions.expand(positions_.dim() == 2 ? at::IntArrayRef{keys_.size(0), added}
-                                                                                       : at::IntArrayRef{added}));
+    positions_.narrow(-1, rows_, added)
+        .copy_(positions.expand(positions_.dim() == 2 ? at::IntArrayRef{keys_.size(0), added}
+                                                      : at::IntArrayRef{added}));
     rows_ += added;
   }
 
-  /// Keeps the rows at ascending `indices`: [K] for all heads, or [G, K] int64, a choice per KV head. Memory falls at once.
+  /// Keeps the rows at ascending `indices`: [K] for all heads, or [G, K] int64, a choice per KV
+  /// head. Memory falls at once.
   void keep(const at::Tensor& indices, std::int64_t room) {
-    TORCH_CHECK_VALUE(indices.scalar_type() == at::kLong && (indices.dim() == 1 || (indices.dim() == 2 && rows_ > 0 && indices.size(0) == keys_.size(0))),
-                      "promptdistill: kept cache rows must be int64 indices [K] or [G, K], got ", indices.sizes());
+    TORCH_CHECK_VALUE(indices.scalar_type() == at::kLong &&
+                          (indices.dim() == 1 ||
+                           (indices.dim() == 2 && rows_ > 0 && indices.size(0) == keys_.size(0))),
+                      "promptdistill: kept cache rows must be int64 indices [K] or [G, K], got ",
+                      indices.sizes());
     const std::int64_t kept = indices.size(-1);
     const at::Tensor old_keys = keys(), old_values = values(), old_positions = positions();
     at::Tensor new_positions;
@@ -90,13 +99,15 @@ class LayerCache {
     keys_ = at::empty({like.size(0), capacity, like.size(2)}, like.options());
     values_ = at::empty_like(keys_);
     const auto options = like.options().dtype(at::kLong);
-    positions_ = per_head ? at::empty({like.size(0), capacity}, options) : at::empty({capacity}, options);
+    positions_ =
+        per_head ? at::empty({like.size(0), capacity}, options) : at::empty({capacity}, options);
   }
 
   void reserve(const at::Tensor& like, std::int64_t rows, std::int64_t room) {  // like [*, G, D]
     if (keys_.defined() && rows <= keys_.size(1)) return;
     LayerCache next;
-    // The first allocation fits exactly; one that was outgrown gets a quarter more, so that long answers stay cheap.
+    // The first allocation fits exactly; one that was outgrown gets a quarter more, so that long
+    // answers stay cheap.
     const std::int64_t capacity = rows + (rows_ == 0 ? room : std::max(room, rows / 4));
     next.allocate(like.transpose(0, 1), capacity, positions_.defined() && positions_.dim() == 2);
     if (rows_ > 0) {
@@ -114,14 +125,19 @@ class LayerCache {
   std::int64_t rows_ = 0;
 };
 
-/// The caches of a batch: per row and layer a LayerCache, and each row's true next position, which a reduced cache cannot
-/// tell. A move-only value; fork() copies.
+/// The caches of a batch: per row and layer a LayerCache, and each row's true next position, which
+/// a reduced cache cannot tell. A move-only value; fork() copies.
 class KvCache {
  public:
   /// `room`: rows to reserve in every layer for tokens appended after the prompt.
   explicit KvCache(std::int64_t layers, std::int64_t batch = 1, std::int64_t room = 0)
-      : layers_(layers), room_(room), caches_(static_cast<std::size_t>(layers * batch)), next_position_(static_cast<std::size_t>(batch), 0) {
-    TORCH_CHECK_VALUE(layers >= 1 && batch >= 1 && room >= 0, "promptdistill: a cache must have at least one layer and one row and a room that is not negative, got ",
+      : layers_(layers),
+        room_(room),
+        caches_(static_cast<std::size_t>(layers * batch)),
+        next_position_(static_cast<std::size_t>(batch), 0) {
+    TORCH_CHECK_VALUE(layers >= 1 && batch >= 1 && room >= 0,
+                      "promptdistill: a cache must have at least one layer and one row and a room "
+                      "that is not negative, got ",
                       layers, ", ", batch, " and ", room);
   }
   KvCache(KvCache&&) = default;
@@ -132,13 +148,21 @@ class KvCache {
   std::int64_t room() const { return room_; }
 
   LayerCache& at(std::int64_t row, std::int64_t layer) { return caches_[index(row, layer)]; }
-  const LayerCache& at(std::int64_t row, std::int64_t layer) const { return caches_[index(row, layer)]; }
+  const LayerCache& at(std::int64_t row, std::int64_t layer) const {
+    return caches_[index(row, layer)];
+  }
 
-  /// Where row b's next token stands: the true length of all that was run, whatever was dropped since.
-  std::int64_t next_position(std::int64_t row) const { return next_position_.at(static_cast<std::size_t>(row)); }
-  void advance(std::int64_t row, std::int64_t tokens) { next_position_.at(static_cast<std::size_t>(row)) += tokens; }
+  /// Where row b's next token stands: the true length of all that was run, whatever was dropped
+  /// since.
+  std::int64_t next_position(std::int64_t row) const {
+    return next_position_.at(static_cast<std::size_t>(row));
+  }
+  void advance(std::int64_t row, std::int64_t tokens) {
+    next_position_.at(static_cast<std::size_t>(row)) += tokens;
+  }
 
-  /// Cuts one layer of every row to the tokens that `kept` retains of the live tokens at `positions` [S].
+  /// Cuts one layer of every row to the tokens that `kept` retains of the live tokens at
+  /// `positions` [S].
   void keep(std::int64_t layer, const Retention& kept, const at::Tensor& positions) {
     std::int64_t start = 0;
     for (std::int64_t b = 0; b < batch(); ++b) {
@@ -147,11 +171,15 @@ class KvCache {
       if (cache.rows() == length && !cache.per_head()) {
         cache.keep(kept.row(b), room_);
       } else {
-        // Rows of an earlier turn stay; of the live tokens' rows those that were kept. An evicted row is not there to keep.
-        TORCH_CHECK_VALUE(!cache.per_head(), "promptdistill: a cache with rows chosen per head cannot be truncated");
+        // Rows of an earlier turn stay; of the live tokens' rows those that were kept. An evicted
+        // row is not there to keep.
+        TORCH_CHECK_VALUE(!cache.per_head(),
+                          "promptdistill: a cache with rows chosen per head cannot be truncated");
         const at::Tensor live = positions.narrow(0, start, length);
-        const at::Tensor dropped = at::isin(cache.positions(), live).logical_and_(
-            at::isin(cache.positions(), live.index_select(0, kept.row(b))).logical_not_());
+        const at::Tensor dropped =
+            at::isin(cache.positions(), live)
+                .logical_and_(
+                    at::isin(cache.positions(), live.index_select(0, kept.row(b))).logical_not_());
         cache.keep(dropped.logical_not().nonzero().squeeze(1), room_);
       }
       start += length;
@@ -184,8 +212,9 @@ class KvCache {
 
  private:
   std::size_t index(std::int64_t row, std::int64_t layer) const {
-    TORCH_CHECK_INDEX(row >= 0 && row < batch() && layer >= 0 && layer < layers_, "promptdistill: the cache has rows 0 to ", batch() - 1,
-                      " and layers 0 to ", layers_ - 1, ", got row ", row, " and layer ", layer);
+    TORCH_CHECK_INDEX(row >= 0 && row < batch() && layer >= 0 && layer < layers_,
+                      "promptdistill: the cache has rows 0 to ", batch() - 1, " and layers 0 to ",
+                      layers_ - 1, ", got row ", row, " and layer ", layer);
     return static_cast<std::size_t>(row * layers_ + layer);
   }
 

@@ -2,7 +2,8 @@
 // SPDX-FileCopyrightText: 2026 The promptdistill authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where tokens are selected and how many stay: budgets, stages and the schedule that validates them once.
+// Where tokens are selected and how many stay: budgets, stages and the schedule that validates them
+// once.
 
 #include <c10/util/Exception.h>
 
@@ -44,32 +45,39 @@ struct Stage {
 /// Cut the caches of every layer up to a stage's for all stages.
 inline constexpr std::int64_t kTruncateAll = -1;
 
-/// The stages of one prefill and how many of them also cut the caches before them (the paper's t_t).
+/// The stages of one prefill and how many of them also cut the caches before them (the paper's
+/// t_t).
 ///
-/// Validated at construction: layers ascending and distinct, budgets at least one token. What depends on the model (a
-/// stage's layer must come before the last one) is checked by check_layers.
+/// Validated at construction: layers ascending and distinct, budgets at least one token. What
+/// depends on the model (a stage's layer must come before the last one) is checked by check_layers.
 class Schedule {
  public:
   Schedule() = default;
-  explicit Schedule(std::vector<Stage> stages, std::int64_t truncated_stages = 0) : stages_(std::move(stages)) {
+  explicit Schedule(std::vector<Stage> stages, std::int64_t truncated_stages = 0)
+      : stages_(std::move(stages)) {
     std::int64_t previous = -1;
     for (const Stage& stage : stages_) {
-      TORCH_CHECK_VALUE(stage.layer >= 0, "promptdistill: a stage's layer must not be negative, got ", stage.layer);
-      TORCH_CHECK_VALUE(stage.layer > previous, "promptdistill: stages must be in ascending order of distinct layers, got layer ",
-                        stage.layer, " after layer ", previous);
+      TORCH_CHECK_VALUE(stage.layer >= 0,
+                        "promptdistill: a stage's layer must not be negative, got ", stage.layer);
+      TORCH_CHECK_VALUE(
+          stage.layer > previous,
+          "promptdistill: stages must be in ascending order of distinct layers, got layer ",
+          stage.layer, " after layer ", previous);
       if (const auto* count = std::get_if<Count>(&stage.budget)) {
-        TORCH_CHECK_VALUE(count->tokens >= 1, "promptdistill: the budget of the stage at layer ", stage.layer,
-                          " must be at least 1 token, got ", count->tokens);
+        TORCH_CHECK_VALUE(count->tokens >= 1, "promptdistill: the budget of the stage at layer ",
+                          stage.layer, " must be at least 1 token, got ", count->tokens);
       } else {
         const double share = std::get<Ratio>(stage.budget).share;
-        TORCH_CHECK_VALUE(share > 0 && share <= 1, "promptdistill: the budget of the stage at layer ", stage.layer,
+        TORCH_CHECK_VALUE(share > 0 && share <= 1,
+                          "promptdistill: the budget of the stage at layer ", stage.layer,
                           " must be a share above 0 and at most 1 (100%), got ", share);
       }
       previous = stage.layer;
     }
     const auto count = static_cast<std::int64_t>(stages_.size());
     truncated_ = truncated_stages == kTruncateAll ? count : truncated_stages;
-    TORCH_CHECK_VALUE(truncated_ >= 0 && truncated_ <= count, "promptdistill: the number of truncated stages must be between 0 and the ",
+    TORCH_CHECK_VALUE(truncated_ >= 0 && truncated_ <= count,
+                      "promptdistill: the number of truncated stages must be between 0 and the ",
                       count, " stages, or all, got ", truncated_stages);
   }
 
@@ -90,12 +98,15 @@ class Schedule {
     return stage && *stage < truncated_;
   }
 
-  /// Throws c10::IndexError unless every stage comes before the last of `layers` layers, after which nothing is saved.
+  /// Throws c10::IndexError unless every stage comes before the last of `layers` layers, after
+  /// which nothing is saved.
   void check_layers(std::int64_t layers) const {
     for (const Stage& stage : stages_) {
-      TORCH_CHECK_INDEX(stage.layer < layers, "promptdistill: a stage's layer must exist: the model has layers 0 to ", layers - 1,
-                        ", got ", stage.layer);
-      TORCH_CHECK_INDEX(stage.layer < layers - 1, "promptdistill: a stage must come before the last layer (", layers - 1,
+      TORCH_CHECK_INDEX(stage.layer < layers,
+                        "promptdistill: a stage's layer must exist: the model has layers 0 to ",
+                        layers - 1, ", got ", stage.layer);
+      TORCH_CHECK_INDEX(stage.layer < layers - 1,
+                        "promptdistill: a stage must come before the last layer (", layers - 1,
                         "), where selecting saves nothing, got ", stage.layer);
     }
   }

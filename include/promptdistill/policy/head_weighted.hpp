@@ -23,9 +23,11 @@ using HeadMap = std::map<std::int64_t, std::vector<std::int64_t>>;
 template <HeadScorer Raw>
 class HeadWeighted {
  public:
-  explicit HeadWeighted(Raw raw = Raw(), HeadMap heads = {}) : raw_(std::move(raw)), heads_(std::move(heads)) {
+  explicit HeadWeighted(Raw raw = Raw(), HeadMap heads = {})
+      : raw_(std::move(raw)), heads_(std::move(heads)) {
     for (const auto& [layer, voters] : heads_) {
-      TORCH_CHECK_VALUE(layer >= 0 && !voters.empty(), "promptdistill: layer ", layer, " must exist and name at least one voting head");
+      TORCH_CHECK_VALUE(layer >= 0 && !voters.empty(), "promptdistill: layer ", layer,
+                        " must exist and name at least one voting head");
     }
   }
 
@@ -35,8 +37,10 @@ class HeadWeighted {
   void check_heads(std::int64_t heads) const {
     for (const auto& [layer, voters] : heads_) {
       for (const std::int64_t head : voters) {
-        TORCH_CHECK_INDEX(head >= 0 && head < heads, "promptdistill: a voting head must exist: the model has query heads 0 to ", heads - 1,
-                          ", got ", head, " for layer ", layer);
+        TORCH_CHECK_INDEX(
+            head >= 0 && head < heads,
+            "promptdistill: a voting head must exist: the model has query heads 0 to ", heads - 1,
+            ", got ", head, " for layer ", layer);
       }
     }
   }
@@ -46,7 +50,8 @@ class HeadWeighted {
     const at::Tensor scores = raw_.head_scores(probe);
     const auto found = heads_.find(probe.layer);
     if (found == heads_.end()) return scores.mean(0);
-    return scores.index_select(0, at::tensor(found->second, scores.options().dtype(at::kLong))).mean(0);
+    return scores.index_select(0, at::tensor(found->second, scores.options().dtype(at::kLong)))
+        .mean(0);
   }
 
  private:

@@ -13,8 +13,9 @@
 
 namespace promptdistill {
 
-/// s_j = q_last . k_j / sqrt(D), no softmax, averaged over the query heads. Float32 whatever the model's dtype (the authors
-/// score in the model's, where bfloat16 scores tie often). Source: arXiv 2503.23274, section 3.
+/// s_j = q_last . k_j / sqrt(D), no softmax, averaged over the query heads. Float32 whatever the
+/// model's dtype (the authors score in the model's, where bfloat16 scores tie often). Source: arXiv
+/// 2503.23274, section 3.
 struct LastQueryScorer {
   std::int64_t tail() const { return 1; }
   void check_heads(std::int64_t) const {}

@@ -14,13 +14,16 @@
 
 namespace promptdistill {
 
-/// avg_pool1d of the inner scores with an odd kernel, stride 1, zero padding counted; the tail's scores are zeroed before it.
-/// A kernel of 1 only zeroes the tail. The paper's kernel is 5 (its code; arXiv 2503.23274).
+/// avg_pool1d of the inner scores with an odd kernel, stride 1, zero padding counted; the tail's
+/// scores are zeroed before it. A kernel of 1 only zeroes the tail. The paper's kernel is 5 (its
+/// code; arXiv 2503.23274).
 template <Scorer Inner>
 class Pooled {
  public:
-  explicit Pooled(Inner inner = Inner(), std::int64_t kernel = 5) : inner_(std::move(inner)), kernel_(kernel) {
-    TORCH_CHECK_VALUE(kernel >= 1 && kernel % 2 == 1, "promptdistill: a pooling kernel must be odd and at least 1, got ", kernel);
+  explicit Pooled(Inner inner = Inner(), std::int64_t kernel = 5)
+      : inner_(std::move(inner)), kernel_(kernel) {
+    TORCH_CHECK_VALUE(kernel >= 1 && kernel % 2 == 1,
+                      "promptdistill: a pooling kernel must be odd and at least 1, got ", kernel);
   }
 
   std::int64_t tail() const { return inner_.tail(); }
@@ -28,7 +31,8 @@ class Pooled {
 
   at::Tensor score(const LayerProbe& probe) const {  // [T]
     at::Tensor scores = inner_.score(probe).clone();
-    const std::int64_t tokens = scores.numel(), tail = std::min<std::int64_t>(inner_.tail(), tokens);
+    const std::int64_t tokens = scores.numel(),
+                       tail = std::min<std::int64_t>(inner_.tail(), tokens);
     scores.narrow(0, tokens - tail, tail).zero_();
     if (kernel_ == 1) return scores;
     return at::avg_pool1d(scores.view({1, 1, tokens}), kernel_, 1, kernel_ / 2).view({tokens});

@@ -14,26 +14,41 @@
 
 namespace promptdistill {
 
-/// Keeps the last `tail` tokens, the first `protect_first` (attention sinks, a system prompt) and the k highest-scoring
-/// between them, in their order. k counts neither end.
+/// Keeps the last `tail` tokens, the first `protect_first` (attention sinks, a system prompt) and
+/// the k highest-scoring between them, in their order. k counts neither end.
 class TopK {
  public:
   explicit TopK(std::int64_t protect_first = 0) : protect_first_(protect_first) {
-    TORCH_CHECK_VALUE(protect_first >= 0, "promptdistill: the number of protected first tokens must not be negative, got ", protect_first);
+    TORCH_CHECK_VALUE(
+        protect_first >= 0,
+        "promptdistill: the number of protected first tokens must not be negative, got ",
+        protect_first);
   }
 
-  std::int64_t candidates(std::int64_t tokens, std::int64_t tail) const { return end(tokens, tail) - begin(tokens, tail); }
+  std::int64_t candidates(std::int64_t tokens, std::int64_t tail) const {
+    return end(tokens, tail) - begin(tokens, tail);
+  }
 
-  at::Tensor select(const at::Tensor& scores, std::int64_t k, std::int64_t tail) const {  // [T] -> [K]
-    const std::int64_t tokens = scores.numel(), first = begin(tokens, tail), last = end(tokens, tail);
+  at::Tensor select(const at::Tensor& scores,
+                    std::int64_t k,
+                    std::int64_t tail) const {  // [T] -> [K]
+    const std::int64_t tokens = scores.numel(), first = begin(tokens, tail),
+                       last = end(tokens, tail);
     const auto options = scores.options().dtype(at::kLong);
-    const at::Tensor best = std::get<1>(scores.narrow(0, first, last - first).topk(std::min(k, last - first))).add_(first);
-    return at::cat({at::arange(first, options), std::get<0>(best.sort()), at::arange(last, tokens, options)});
+    const at::Tensor best =
+        std::get<1>(scores.narrow(0, first, last - first).topk(std::min(k, last - first)))
+            .add_(first);
+    return at::cat(
+        {at::arange(first, options), std::get<0>(best.sort()), at::arange(last, tokens, options)});
   }
 
  private:
-  static std::int64_t end(std::int64_t tokens, std::int64_t tail) { return std::max<std::int64_t>(tokens - tail, 0); }
-  std::int64_t begin(std::int64_t tokens, std::int64_t tail) const { return std::min(protect_first_, end(tokens, tail)); }
+  static std::int64_t end(std::int64_t tokens, std::int64_t tail) {
+    return std::max<std::int64_t>(tokens - tail, 0);
+  }
+  std::int64_t begin(std::int64_t tokens, std::int64_t tail) const {
+    return std::min(protect_first_, end(tokens, tail));
+  }
 
   std::int64_t protect_first_;
 };
