@@ -6,11 +6,15 @@
 
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <iterator>
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "promptdistill/any_distiller.hpp"
@@ -98,22 +102,26 @@ inline std::vector<Stage> parse_stages(std::string_view text) {
   return stages;
 }
 
-/// The reverse of parse_stages.
+/// The reverse of parse_stages: the shortest percentage that is read back as the same share.
 inline std::string to_string(const Budget& budget) {
-  std::ostringstream out;
-  if (const auto* count = std::get_if<Count>(&budget)) {
-    out << count->tokens;
-  } else {
-    out << std::get<Ratio>(budget).share * 100.0 << '%';
+  if (const auto* count = std::get_if<Count>(&budget)) return std::to_string(count->tokens);
+  const double share = std::get<Ratio>(budget).share;
+  char text[32];
+  for (int digits = 1;; ++digits) {
+    char* const end =
+        std::to_chars(text, std::end(text), share * 100.0, std::chars_format::general, digits).ptr;
+    double percent = 0;
+    std::from_chars(text, end, percent);
+    if (percent / 100.0 == share || digits == 17) return std::string(text, end) + '%';
   }
-  return out.str();
 }
 
 inline std::string to_string(const std::vector<Stage>& stages) {
-  std::string text;
-  for (const Stage& stage : stages)
-    text += (text.empty() ? "" : ",") + std::to_string(stage.layer) + ":" + to_string(stage.budget);
-  return text.empty() ? "none" : text;
+  std::ostringstream out;
+  for (const Stage& stage : stages) {
+    out << (&stage == &stages.front() ? "" : ",") << stage.layer << ':' << to_string(stage.budget);
+  }
+  return stages.empty() ? "none" : out.str();
 }
 
 /// "14:1,3;20:3,4,5"; "" and "all" let every head vote.
@@ -138,13 +146,12 @@ inline HeadMap parse_heads(std::string_view text) {
 }
 
 inline std::string to_string(const HeadMap& heads) {
-  std::string text;
+  std::ostringstream out;
   for (const auto& [layer, voters] : heads) {
-    text += (text.empty() ? "" : ";") + std::to_string(layer) + ":";
-    for (std::size_t i = 0; i < voters.size(); ++i)
-      text += (i ? "," : "") + std::to_string(voters[i]);
+    out << (layer == heads.begin()->first ? "" : ";") << layer << ':';
+    for (std::size_t i = 0; i < voters.size(); ++i) out << (i == 0 ? "" : ",") << voters[i];
   }
-  return text.empty() ? "all" : text;
+  return heads.empty() ? "all" : out.str();
 }
 
 /// "none", "all" or a number of stages.

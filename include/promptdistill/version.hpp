@@ -4,4 +4,8 @@
 //
 // The version, read from here by CMake as well.
 
-#define PROMPTDISTILL_VERSION "0.1.0"
+namespace promptdistill {
+
+inline constexpr const char* kVersion = "0.1.0";
+
+}  // namespace promptdistill

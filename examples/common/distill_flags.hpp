@@ -1,0 +1,124 @@
+#pragma once
+// SPDX-FileCopyrightText: 2026 The promptdistill authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command line's settings of what to select: --stages, --profile and all that goes with them.
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "examples/common/program.hpp"
+#include "promptdistill/model/checkpoint.hpp"
+#include "promptdistill/model/profile.hpp"
+#include "promptdistill/options.hpp"
+
+namespace promptdistill::examples {
+
+/// The name of a profile that lies beside a checkpoint and is used where nothing else is asked for.
+inline constexpr const char* kProfileName = "promptdistill-profile.json";
+
+struct DistillSettings {
+  DistillOptions options;
+  Placement placement = Placement::kBefore;
+  std::string profile = "none";  // the file it came from
+};
+
+inline nlohmann::json to_json(const DistillOptions& options) {
+  return {{"stages", to_string(options.stages)},
+          {"truncate", options.truncated_stages == kTruncateAll
+                           ? nlohmann::json("all")
+                           : nlohmann::json(options.truncated_stages)},
+          {"scorer", to_string(options.scorer)},
+          {"window", options.scorer == ScorerKind::kWindow ? nlohmann::json(options.window)
+                                                           : nlohmann::json()},
+          {"heads", to_string(options.heads)},
+          {"pool", options.pool},
+          {"protect_first", options.protect_first}};
+}
+
+/// Reads a profile and refuses one that was made for another checkpoint than that in `model_dir`.
+inline Profile load_profile(const std::filesystem::path& path,
+                            const std::filesystem::path& model_dir) {
+  Profile profile = Profile::load(path);
+  profile.check_fingerprint(path, fingerprint(model_dir));
+  return profile;
+}
+
+struct DistillFlags {
+  std::optional<std::string> stages, truncate, scorer, heads, profile;
+  std::optional<std::int64_t> window, pool, protect_first;
+  std::string placement = "before";
+
+  void add_to(CLI::App& app) {
+    const char* group = "Distilling";
+    app.add_option("--stages", stages,
+                   "where to select and how many tokens go on: LAYER:COUNT or LAYER:SHARE%, e.g. "
+                   "14:512 or 14:25%,20:256; none: full attention")
+        ->group(group);
+    app.add_option("--truncate", truncate,
+                   "how many stages also cut the caches before them: none (default), all or N")
+        ->group(group);
+    app.add_option(
+           "--placement", placement,
+           "select before a stage's attention, or after its layer as the paper's authors do")
+        ->check(CLI::IsMember({"before", "after"}))
+        ->capture_default_str()
+        ->group(group);
+    app.add_option("--scorer", scorer,
+                   "last: the last query's raw logits, as the paper (default); window: softmax "
+                   "attention of the last queries")
+        ->group(group);
+    app.add_option("--window", window, "queries of --scorer window (default 16)")->group(group);
+    app.add_option("--heads", heads,
+                   "query heads that vote, per layer, e.g. '14:1,3;20:3,4,5' (default: all)")
+        ->group(group);
+    app.add_option("--pool", pool, "smooth scores over this many tokens, odd (default 5)")
+        ->group(group);
+    app.add_option("--protect-first", protect_first,
+                   "tokens at the start that always stay (default 0)")
+        ->group(group);
+    app.add_option("--profile", profile,
+                   std::string("settings found for a checkpoint, a JSON file; flags beside it win. "
+                               "none ignores MODEL_DIR/") +
+                       kProfileName)
+        ->group(group);
+  }
+
+  /// The settings that hold: those of the profile asked for, or lying beside the checkpoint where
+  /// no --stages are given, with every flag given put over them. Throws what the parsers throw and
+  /// UsageError where flags have nothing to act on.
+  DistillSettings resolve(const std::filesystem::path& model_dir) const {
+    DistillSettings settings;
+    settings.placement = placement == "after" ? Placement::kAfter : Placement::kBefore;
+    std::filesystem::path file = profile.value_or("none");
+    if (!profile && !stages && std::filesystem::exists(model_dir / kProfileName))
+      file = model_dir / kProfileName;
+    if (file != "none") {
+      settings.options = load_profile(file, model_dir).options;
+      settings.profile = file.string();
+    }
+    DistillOptions& options = settings.options;
+    if (stages) options.stages = parse_stages(*stages);
+    if (truncate) options.truncated_stages = parse_truncate(*truncate);
+    if (scorer) options.scorer = parse_scorer(*scorer);
+    if (window) options.window = *window;
+    if (heads) options.heads = parse_heads(*heads);
+    if (pool) options.pool = *pool;
+    if (protect_first) options.protect_first = *protect_first;
+    if (options.stages.empty() &&
+        (truncate || scorer || window || heads || pool || protect_first)) {
+      throw UsageError(
+          "--truncate, --scorer, --window, --heads, --pool and --protect-first need --stages or "
+          "--profile");
+    }
+    if (window && options.scorer != ScorerKind::kWindow)
+      throw UsageError("--window needs --scorer window");
+    return settings;
+  }
+};
+
+}  // namespace promptdistill::examples

@@ -1,0 +1,85 @@
+#pragma once
+// SPDX-FileCopyrightText: 2026 The promptdistill authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command line's settings of how a model runs: dtype, device and threads.
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "examples/common/program.hpp"
+#include "promptdistill/model/checkpoint.hpp"
+
+namespace promptdistill::examples {
+
+struct ModelFlags {
+  std::string dtype = "auto";
+  std::string device = "cpu";
+  int threads = 0;
+
+  void add_to(CLI::App& app) {
+    const char* group = "Running";
+    app.add_option("--dtype", dtype, "auto keeps the checkpoint's, and with it the mapped file")
+        ->check(CLI::IsMember({"auto", "float32", "bfloat16", "float16"}))
+        ->capture_default_str()
+        ->group(group);
+    app.add_option("--device", device, "cpu, cuda, cuda:1, ...")
+        ->capture_default_str()
+        ->group(group);
+    app.add_option("--threads", threads, "threads of one operation (default: LibTorch's choice)")
+        ->check(CLI::PositiveNumber)
+        ->group(group);
+  }
+
+  CausalLm load(const std::filesystem::path& folder) const {
+    if (threads > 0) at::set_num_threads(threads);
+    LoadOptions options;
+    static const std::map<std::string, at::ScalarType> kTypes{
+        {"float32", at::kFloat}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}};
+    if (const auto found = kTypes.find(dtype); found != kTypes.end()) options.dtype = found->second;
+    try {
+      options.device = at::Device(device);
+    } catch (const c10::Error&) {
+      throw UsageError("--device must be cpu, cuda or cuda:N, got " + device);
+    }
+    if (options.device.is_cuda() && !at::hasCUDA())
+      throw UsageError("--device " + device + ": this LibTorch has no CUDA or finds no device");
+    if (!options.device.is_cuda() && !options.device.is_cpu())
+      throw UsageError("--device must be cpu, cuda or cuda:N, got " + device);
+    return load_causal_lm(folder, options);
+  }
+};
+
+inline std::string dtype_name(at::ScalarType dtype) {
+  return dtype == at::kFloat      ? "float32"
+         : dtype == at::kBFloat16 ? "bfloat16"
+         : dtype == at::kHalf     ? "float16"
+                                  : at::toString(dtype);
+}
+
+/// The bytes of the weights a model holds, each storage once.
+inline std::size_t weight_bytes(const CausalLm& lm) {
+  std::size_t total = lm.model.embed_tokens.nbytes() + lm.model.norm.weight.nbytes() +
+                      (lm.lm_head.is_same(lm.model.embed_tokens) ? 0 : lm.lm_head.nbytes());
+  const auto add = [&](const at::Tensor& tensor) {
+    total += tensor.defined() ? tensor.nbytes() : 0;
+  };
+  for (const DecoderLayer& layer : lm.model.layers) {
+    for (const RmsNorm* norm : {&layer.input_layernorm, &layer.post_attention_layernorm})
+      add(norm->weight);
+    for (const Linear* linear : {&layer.self_attn.q_proj, &layer.self_attn.k_proj,
+                                 &layer.self_attn.v_proj, &layer.self_attn.o_proj,
+                                 &layer.mlp.gate_proj, &layer.mlp.up_proj, &layer.mlp.down_proj}) {
+      add(linear->weight);
+      add(linear->bias);
+    }
+  }
+  return total;
+}
+
+}  // namespace promptdistill::examples

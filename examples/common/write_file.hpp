@@ -1,0 +1,47 @@
+#pragma once
+// SPDX-FileCopyrightText: 2026 The promptdistill authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Writes a file whole or not at all.
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace promptdistill::examples {
+
+/// Fills a temporary file beside `path`, syncs it and renames it, so that `path` is the old file or
+/// the new one. A path that is no regular file (/dev/stdout, a pipe) is written to directly. Throws
+/// std::runtime_error naming the path and the reason.
+inline void write_file(const std::filesystem::path& path, std::string_view content) {
+  const auto fail = [&](const char* what, int error) {
+    throw std::runtime_error(std::string("cannot ") + what + " " + path.string() + ": " +
+                             std::strerror(error));
+  };
+  struct stat status {};
+  const bool direct = ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode);
+  std::string name = direct ? path.string() : path.string() + ".XXXXXX";
+  const int file =
+      direct ? ::open(name.c_str(), O_WRONLY | O_CLOEXEC) : ::mkostemp(name.data(), O_CLOEXEC);
+  if (file < 0) fail("create", errno);
+  int error = 0;
+  while (!content.empty() && error == 0) {
+    const ssize_t written = ::write(file, content.data(), content.size());
+    if (written > 0) content.remove_prefix(static_cast<std::size_t>(written));
+    if (written < 0 && errno != EINTR) error = errno;
+  }
+  if (error == 0 && !direct && (::fchmod(file, 0644) != 0 || ::fsync(file) != 0)) error = errno;
+  if (::close(file) != 0 && error == 0) error = errno;
+  if (!direct && error == 0 && ::rename(name.c_str(), path.c_str()) != 0) error = errno;
+  if (!direct && error != 0) ::unlink(name.c_str());
+  if (error != 0) fail("write", error);
+}
+
+}  // namespace promptdistill::examples

@@ -1,0 +1,311 @@
+// SPDX-FileCopyrightText: 2026 The promptdistill authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// promptdistill-generate: answers one prompt with a Hugging Face checkpoint, in full or distilled.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "examples/common/distill_flags.hpp"
+#include "examples/common/html_page.hpp"
+#include "examples/common/ids.hpp"
+#include "examples/common/memory_meter.hpp"
+#include "examples/common/model_flags.hpp"
+#include "examples/common/program.hpp"
+#include "examples/common/progress.hpp"
+#include "examples/common/write_file.hpp"
+#include "promptdistill/model.hpp"
+#include "promptdistill/text.hpp"
+
+namespace {
+
+namespace pd = promptdistill;
+namespace ex = promptdistill::examples;
+using nlohmann::json;
+
+constexpr const char* kFooter = R"(Examples:
+  promptdistill-generate MODEL_DIR --chat --prompt 'Why is the sky blue?'
+  promptdistill-generate MODEL_DIR --chat --prompt-file report.txt --stages 14:512 --json out.json
+  promptdistill-generate MODEL_DIR --chat --prompt-file - --profile examples/profiles/smollm2-135m-instruct.json < report.txt
+
+Plain --stages selects as the paper does: --scorer last, --pool 5, --truncate none, --placement before, nothing protected.
+Exit codes: 0 answered, 1 failure, 2 bad usage, 130 stopped by Ctrl-C (the answer so far is kept).)";
+
+struct Flags {
+  std::filesystem::path model_dir;
+  std::optional<std::string> prompt, prompt_file, ids_file, system;
+  bool chat = false;
+  ex::DistillFlags distill;
+  ex::ModelFlags model;
+  std::int64_t max_new_tokens = 64;
+  pd::SamplingOptions sampling;
+  std::optional<std::string> json_file, html_file;
+  bool dump_scores = false, dump_logits = false;
+
+  void add_to(CLI::App& app) {
+    app.add_option("model_dir", model_dir,
+                   "a Hugging Face folder: config.json, model.safetensors, tokenizer.json")
+        ->required()
+        ->option_text("MODEL_DIR");
+    auto* input = app.add_option_group("Prompt", "one of these");
+    input->add_option("--prompt", prompt, "the text itself");
+    input->add_option("--prompt-file", prompt_file, "a file with the text; - reads standard input");
+    input->add_option(
+        "--ids-file", ids_file,
+        "a JSON array of token ids: nothing is added to them, no tokenizer is needed");
+    input->require_option(1);
+    app.add_flag("--chat", chat,
+                 "wrap the text as a user's turn in the checkpoint's own chat format");
+    app.add_option("--system", system, "the system's turn (default: the chat format's own)");
+    distill.add_to(app);
+    const char* answer = "Answer";
+    app.add_option("--max-new-tokens", max_new_tokens, "")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str()
+        ->group(answer);
+    app.add_option("--temperature", sampling.temperature, "0: greedy")
+        ->capture_default_str()
+        ->group(answer);
+    app.add_option("--top-k", sampling.top_k, "0: off")->capture_default_str()->group(answer);
+    app.add_option("--top-p", sampling.top_p, "1: off")->capture_default_str()->group(answer);
+    app.add_option("--seed", sampling.seed, "")->capture_default_str()->group(answer);
+    model.add_to(app);
+    const char* output = "Output";
+    app.add_option("--json", json_file,
+                   "write everything about this run as JSON; - writes it to standard output "
+                   "instead of the text")
+        ->group(output);
+    app.add_flag("--dump-scores", dump_scores, "with --json: every stage's scores")->group(output);
+    app.add_flag("--dump-logits", dump_logits,
+                 "with --json: the logits of the first and the last token")
+        ->group(output);
+    app.add_option("--html", html_file, "write a page of the prompt in which kept tokens stand out")
+        ->group(output);
+  }
+
+  void check() const {
+    if (system && !chat) throw ex::UsageError("--system needs --chat");
+    if (chat && ids_file)
+      throw ex::UsageError(
+          "--chat goes with --prompt or --prompt-file; token ids are taken as they are");
+    if ((dump_scores || dump_logits) && !json_file)
+      throw ex::UsageError("--dump-scores and --dump-logits need --json");
+    pd::Sampler{sampling};  // throws on a setting out of range, before anything is loaded
+  }
+};
+
+std::string read_text(const std::string& path) {
+  if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
+  std::ifstream in(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (!in) throw pd::LoadError(path, "the prompt", "cannot be read");
+  return text;
+}
+
+std::vector<float> floats(const at::Tensor& tensor) {
+  const at::Tensor host = tensor.to(at::kCPU, at::kFloat).contiguous();
+  return {host.const_data_ptr<float>(), host.const_data_ptr<float>() + host.numel()};
+}
+
+std::vector<std::int64_t> integers(const at::Tensor& tensor) {
+  const at::Tensor host = tensor.to(at::kCPU).contiguous();
+  return {host.const_data_ptr<std::int64_t>(), host.const_data_ptr<std::int64_t>() + host.numel()};
+}
+
+const char* name(pd::StopReason reason) {
+  switch (reason) {
+    case pd::StopReason::kStopToken:
+      return "stop_token";
+    case pd::StopReason::kMaxNewTokens:
+      return "max_new_tokens";
+    case pd::StopReason::kContext:
+      return "context";
+    case pd::StopReason::kCaller:
+      return "interrupted";
+  }
+  return "";
+}
+
+/// The budget of the stage at `layer`, as it was asked for.
+std::string budget_at(const pd::DistillOptions& options, std::int64_t layer) {
+  for (const pd::Stage& stage : options.stages) {
+    if (stage.layer == layer) return pd::to_string(stage.budget);
+  }
+  return "";
+}
+
+json report(const Flags& flags,
+            const ex::DistillSettings& settings,
+            const pd::CausalLm& lm,
+            const pd::GenerateResult& result,
+            std::size_t prompt_tokens,
+            const std::optional<std::string>& text,
+            double load_seconds,
+            std::int64_t peak_bytes) {
+  json stages = json::array();
+  for (const pd::StageRecord& stage : result.stages) {
+    stages.push_back({{"layer", stage.layer},
+                      {"budget", budget_at(settings.options, stage.layer)},
+                      {"kept_positions", integers(stage.kept_positions)}});
+    // Where every token stays nothing is scored.
+    if (flags.dump_scores)
+      stages.back()["scores"] = stage.scores[0].defined() ? json(floats(stage.scores[0])) : json();
+  }
+  json out{
+      {"prompt_tokens", prompt_tokens},
+      {"tokens", result.tokens},
+      {"text", text ? json(*text) : json()},
+      {"stop_reason", name(result.stop_reason)},
+      {"stages", std::move(stages)},
+      {"cache_rows", result.cache_rows},
+      {"timings",
+       {{"load", load_seconds},
+        {"prefill", result.prefill_seconds},
+        {"decode", result.decode_seconds}}},
+      {"memory",
+       {{"weights", ex::weight_bytes(lm)}, {"cache", result.cache_bytes}, {"peak", peak_bytes}}}};
+  if (flags.dump_logits) {
+    out["prefill_logits"] = floats(result.prefill_logits);
+    out["last_logits"] = floats(result.last_logits);
+  }
+  json& all = out["settings"] = ex::to_json(settings.options);
+  all["model_dir"] = flags.model_dir.string();
+  all["placement"] = flags.distill.placement;
+  all["profile"] = settings.profile;
+  all["chat"] = flags.chat;
+  all["system"] = flags.system ? json(*flags.system) : json();
+  all["max_new_tokens"] = flags.max_new_tokens;
+  all["temperature"] = flags.sampling.temperature;
+  all["top_k"] = flags.sampling.top_k;
+  all["top_p"] = flags.sampling.top_p;
+  all["seed"] = flags.sampling.seed;
+  all["dtype"] = ex::dtype_name(lm.dtype());
+  all["device"] = lm.device().str();
+  all["threads"] = at::get_num_threads();
+  all["version"] = pd::kVersion;
+  return out;
+}
+
+void run(const Flags& flags) {
+  flags.check();
+  const pd::ModelConfig config = pd::ModelConfig::load(flags.model_dir);
+  const ex::DistillSettings settings = flags.distill.resolve(flags.model_dir);
+  const pd::AnyDistiller policy = pd::make_distiller(settings.options);
+  policy.check(config.num_hidden_layers, config.num_attention_heads);
+
+  std::optional<pd::Tokenizer> tokenizer;
+  if (!flags.ids_file || std::filesystem::exists(flags.model_dir / "tokenizer.json"))
+    tokenizer = pd::Tokenizer::load(flags.model_dir);
+  if (flags.html_file && !tokenizer)
+    throw ex::UsageError("--html needs a tokenizer.json in MODEL_DIR");
+
+  pd::GenerateOptions options;
+  options.stop_ids = pd::load_stop_ids(flags.model_dir);
+  std::vector<std::int64_t> ids;
+  if (flags.ids_file) {
+    ids = ex::parse_ids(read_text(*flags.ids_file), *flags.ids_file);
+  } else {
+    std::string text = flags.prompt ? *flags.prompt : read_text(*flags.prompt_file);
+    if (flags.chat) {
+      const pd::ChatFormat format = pd::ChatFormat::load(flags.model_dir);
+      text = format.prompt(
+          text, flags.system ? std::optional<std::string_view>(*flags.system) : std::nullopt);
+      if (const auto end = tokenizer->token_to_id(format.end_of_turn()))
+        options.stop_ids.insert(*end);
+    }
+    ids = tokenizer->encode(text, !flags.chat);
+  }
+
+  ex::ProgressLine progress;
+  const pd::CausalLm lm = flags.model.load(flags.model_dir);
+  const double load_seconds = progress.seconds();
+
+  ex::catch_interrupts();
+  options.max_new_tokens = flags.max_new_tokens;
+  options.sampling = flags.sampling;
+  options.prefill.placement = settings.placement;
+  options.prefill.progress = [&](const pd::PrefillProgress& at) {
+    if (ex::interrupted()) throw ex::Interrupted();
+    progress.show(fmt::format("prefill: layer {} of {}, {} tokens, {:.0f} s", at.layer + 1,
+                              at.layers, at.tokens, progress.seconds()));
+  };
+  const bool to_stdout = flags.json_file != "-";
+  std::optional<pd::TextStream> stream;
+  if (tokenizer) stream.emplace(*tokenizer, /*skip_special_tokens=*/true);
+  std::string text;
+  const auto emit = [&](const std::string& piece) {
+    text += piece;
+    if (to_stdout) fmt::print("{}", piece);
+    if (to_stdout) std::fflush(stdout);
+  };
+  options.on_token = [&](std::int64_t token) {
+    progress.clear();
+    if (stream) emit(stream->push(token));
+    return !ex::interrupted();
+  };
+  const ex::MemoryMeter meter;
+  pd::KvCache cache = lm.make_cache(1, flags.max_new_tokens);
+  const pd::GenerateResult result = pd::generate(lm, ids, cache, policy, options);
+  if (stream) emit(stream->finish());
+  if (!stream && to_stdout) fmt::print("{}", json(result.tokens).dump());
+  if (to_stdout) fmt::print("\n");
+
+  std::string kept;
+  for (const pd::StageRecord& stage : result.stages)
+    kept += fmt::format(", layer {} kept {}", stage.layer, stage.kept_positions.numel());
+  const double step = result.tokens.size() > 1
+                          ? result.decode_seconds / static_cast<double>(result.tokens.size() - 1)
+                          : 0;
+  fmt::print(stderr,
+             "[{} prompt tokens{}; first token {:.2f} s, {}cache {:.1f} MiB, peak {:.1f} MiB above "
+             "the weights]\n",
+             ids.size(), kept, result.prefill_seconds,
+             step > 0 ? fmt::format("then {:.1f} tokens/s, ", 1 / step) : "",
+             static_cast<double>(result.cache_bytes) / (1 << 20),
+             static_cast<double>(meter.peak_bytes()) / (1 << 20));
+
+  const json out =
+      report(flags, settings, lm, result, ids.size(),
+             tokenizer ? std::optional(text) : std::nullopt, load_seconds, meter.peak_bytes());
+  if (flags.json_file)
+    ex::write_file(to_stdout ? *flags.json_file : "/dev/stdout", out.dump(2) + "\n");
+  if (flags.html_file) {
+    ex::HtmlPage page;
+    page.title = "What the model went on with";
+    page.model = flags.model_dir.filename().string();
+    for (const std::int64_t id : ids) page.tokens.push_back(tokenizer->token_bytes(id));
+    for (const pd::StageRecord& stage : result.stages)
+      page.stages.push_back(
+          {stage.layer, budget_at(settings.options, stage.layer), integers(stage.kept_positions)});
+    page.facts = {{"prompt tokens", fmt::format("{}", ids.size())},
+                  {"time to first token", fmt::format("{:.2f} s", result.prefill_seconds)},
+                  {"cache after prefill",
+                   fmt::format("{:.1f} MiB", static_cast<double>(result.cache_bytes) / (1 << 20))},
+                  {"settings", out["settings"].dump()}};
+    page.answers = {{settings.options.stages.empty() ? "full attention" : "PromptDistill", text}};
+    ex::write_html(*flags.html_file, page);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Answers one prompt with a LLaMA-architecture checkpoint, in full or distilled "
+      "(PromptDistill, arXiv 2503.23274).",
+      "promptdistill-generate");
+  app.footer(kFooter);
+  Flags flags;
+  flags.add_to(app);
+  return ex::run_program(app, argc, argv, [&] { run(flags); });
+}

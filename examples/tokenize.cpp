@@ -1,0 +1,66 @@
+// SPDX-FileCopyrightText: 2026 The promptdistill authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// promptdistill-tokenize: text to token ids and back, as JSON on standard input and output.
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "examples/common/ids.hpp"
+#include "examples/common/program.hpp"
+#include "promptdistill/text.hpp"
+
+namespace {
+
+namespace pd = promptdistill;
+namespace ex = promptdistill::examples;
+
+struct Flags {
+  std::filesystem::path model_dir;
+  bool decode = false, chat = false, no_special_tokens = false;
+};
+
+void run(const Flags& flags) {
+  if (flags.decode && flags.chat)
+    throw ex::UsageError("--chat wraps text, --decode reads ids: give one of them");
+  const pd::Tokenizer tokenizer = pd::Tokenizer::load(flags.model_dir);
+  const std::string input{std::istreambuf_iterator<char>(std::cin), {}};
+  nlohmann::json out;
+  if (flags.decode) {
+    out = tokenizer.decode(ex::parse_ids(input, "standard input"), flags.no_special_tokens);
+  } else if (flags.chat) {
+    out = tokenizer.encode(pd::ChatFormat::load(flags.model_dir).prompt(input), false);
+  } else {
+    out = tokenizer.encode(input, !flags.no_special_tokens);
+  }
+  std::cout << out.dump() << '\n' << std::flush;
+  if (!std::cout) throw std::runtime_error("cannot write to standard output");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Reads text on standard input and writes its token ids as a JSON array, or the other way "
+      "round as a JSON string.",
+      "promptdistill-tokenize");
+  app.footer(
+      "Examples:\n  echo -n 'Hello, world' | promptdistill-tokenize MODEL_DIR\n  echo '[19556, "
+      "28]' | promptdistill-tokenize MODEL_DIR --decode");
+  Flags flags;
+  app.add_option("model_dir", flags.model_dir, "a folder with tokenizer.json")
+      ->required()
+      ->option_text("MODEL_DIR");
+  app.add_flag("--decode", flags.decode, "read a JSON array of ids and write their text");
+  app.add_flag("--chat", flags.chat,
+               "wrap the text as a user's turn in the checkpoint's chat format");
+  app.add_flag("--no-special-tokens", flags.no_special_tokens,
+               "encoding: add none around the text; decoding: leave them out");
+  return ex::run_program(app, argc, argv, [&] { run(flags); });
+}
