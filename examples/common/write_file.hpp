@@ -20,17 +20,19 @@ namespace promptdistill::examples {
 /// Fills a temporary file beside `path`, syncs it and renames it, so that `path` is the old file or
 /// the new one. A path that is no regular file (/dev/stdout, a pipe) is written to directly. Throws
 /// std::runtime_error naming the path and the reason.
-inline void write_file(const std::filesystem::path& path, std::string_view content) {
-  const auto fail = [&](const char* what, int error) {
-    throw std::runtime_error(std::string("cannot ") + what + " " + path.string() + ": " +
+inline void write_file(std::filesystem::path path, std::string_view content) {
+  const auto fail = [path](int error) {
+    throw std::runtime_error("promptdistill: cannot write " + path.string() + ": " +
                              std::strerror(error));
   };
   struct stat status {};
-  const bool direct = ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode);
+  const bool exists = ::stat(path.c_str(), &status) == 0,
+             direct = exists && !S_ISREG(status.st_mode);
+  if (exists && !direct) path = std::filesystem::canonical(path);  // a link stays one
   std::string name = direct ? path.string() : path.string() + ".XXXXXX";
   const int file =
       direct ? ::open(name.c_str(), O_WRONLY | O_CLOEXEC) : ::mkostemp(name.data(), O_CLOEXEC);
-  if (file < 0) fail("create", errno);
+  if (file < 0) fail(errno);
   int error = 0;
   while (!content.empty() && error == 0) {
     const ssize_t written = ::write(file, content.data(), content.size());
@@ -41,7 +43,7 @@ inline void write_file(const std::filesystem::path& path, std::string_view conte
   if (::close(file) != 0 && error == 0) error = errno;
   if (!direct && error == 0 && ::rename(name.c_str(), path.c_str()) != 0) error = errno;
   if (!direct && error != 0) ::unlink(name.c_str());
-  if (error != 0) fail("write", error);
+  if (error != 0) fail(error);
 }
 
 }  // namespace promptdistill::examples
