@@ -14,7 +14,9 @@
 #include <exception>
 #include <functional>
 #include <new>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "examples/common/progress.hpp"
 #include "promptdistill/version.hpp"
@@ -29,7 +31,9 @@ struct UsageError : std::runtime_error {
 /// Parses, runs `work` and returns the exit code: 0, 1 for a failure, 2 for bad usage, 130 where
 /// Ctrl-C stopped it.
 inline int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& work) {
-  const auto report = [&](const std::string& text, int code) {
+  const auto report = [&](std::string_view text, int code) {
+    constexpr std::string_view kLibrary = "promptdistill: ";  // the program's name says as much
+    if (text.starts_with(kLibrary)) text.remove_prefix(kLibrary.size());
     fmt::print(stderr, "{}: {}\n", app.get_name(), text);
     return code;
   };
