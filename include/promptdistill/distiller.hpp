@@ -52,6 +52,9 @@ class Distiller {
         resolve(schedule_.stages()[static_cast<std::size_t>(*stage)].budget, candidates);
     if (k >= candidates) return {};
     at::Tensor scores = scorer_.score(probe);
+    TORCH_CHECK_VALUE(scores.dim() == 1 && scores.numel() == probe.tokens(),
+                      "promptdistill: a scorer must give each of the ", probe.tokens(),
+                      " tokens at layer ", probe.layer, " one score, got ", scores.sizes());
     TORCH_CHECK_VALUE(
         scores.isfinite().all().item<bool>(), "promptdistill: the scores at layer ", probe.layer,
         " must be finite, got NaN or infinity; the model's queries or keys overflow or hold NaN");

@@ -107,7 +107,7 @@ inline std::string to_string(const Budget& budget) {
   if (const auto* count = std::get_if<Count>(&budget)) return std::to_string(count->tokens);
   const double share = std::get<Ratio>(budget).share;
   char text[32];
-  for (int digits = 1;; ++digits) {
+  for (int digits = 3;; ++digits) {  // with fewer, 100 would read 1e+02
     char* const end =
         std::to_chars(text, std::end(text), share * 100.0, std::chars_format::general, digits).ptr;
     double percent = 0;

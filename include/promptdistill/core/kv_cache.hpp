@@ -8,7 +8,9 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -18,15 +20,23 @@ namespace promptdistill {
 
 /// One row's keys and values at one layer, in the order of their positions. Storage is allocated
 /// for the rows it holds plus room for the answer; appending within it copies only the new rows.
+/// Move-only, since two copies would write to one storage; fork() copies. What throws leaves it as
+/// it was. Orders are checked where the tensor that states them is on the host.
 class LayerCache {
  public:
+  LayerCache() = default;
+  LayerCache(LayerCache&&) = default;
+  LayerCache& operator=(LayerCache&&) = default;
+
   at::Tensor keys() const { return keys_.narrow(1, 0, rows_); }      // [G, rows, D], a view
   at::Tensor values() const { return values_.narrow(1, 0, rows_); }  // [G, rows, D], a view
   /// Positions of the rows: [rows], or [G, rows] after a per-head eviction. A view.
   at::Tensor positions() const { return positions_.narrow(-1, 0, rows_); }
   std::int64_t rows() const { return rows_; }
   bool per_head() const { return rows_ > 0 && positions_.dim() == 2; }
-  std::size_t bytes() const { return keys_.nbytes() + values_.nbytes() + positions_.nbytes(); }
+  std::size_t bytes() const {
+    return keys_.defined() ? keys_.nbytes() + values_.nbytes() + positions_.nbytes() : 0;
+  }
 
   /// Appends T tokens; storage that must grow gets `room` rows beyond what it then holds.
   void append(const at::Tensor& keys,       // [T, G, D]
@@ -42,6 +52,10 @@ class LayerCache {
     TORCH_CHECK_VALUE(
         !keys_.defined() || (keys.size(1) == keys_.size(0) && keys.size(2) == keys_.size(2)),
         "promptdistill: appended keys must have the heads and head size of the cache");
+    TORCH_CHECK_VALUE(positions.scalar_type() == at::kLong && room >= 0,
+                      "promptdistill: cached positions must be int64 and the room not negative");
+    TORCH_CHECK_VALUE(ascending(positions) && beyond_last(positions),
+                      "promptdistill: appended positions must ascend, beyond those of the cache");
     const std::int64_t added = keys.size(0);
     reserve(keys, rows_ + added, room);
     keys_.narrow(1, rows_, added).copy_(keys.transpose(0, 1));
@@ -60,6 +74,9 @@ class LayerCache {
                            (indices.dim() == 2 && rows_ > 0 && indices.size(0) == keys_.size(0))),
                       "promptdistill: kept cache rows must be int64 indices [K] or [G, K], got ",
                       indices.sizes());
+    TORCH_CHECK_VALUE(keys_.defined() && room >= 0 && ascending(indices),
+                      "promptdistill: a cache keeps rows that it has, in ascending order, and a "
+                      "room that is not negative");
     const std::int64_t kept = indices.size(-1);
     const at::Tensor old_keys = keys(), old_values = values(), old_positions = positions();
     at::Tensor new_positions;
@@ -95,6 +112,22 @@ class LayerCache {
   }
 
  private:
+  static bool ascending(const at::Tensor& numbers) {  // [K] or [G, K] int64
+    if (!numbers.is_cpu() || numbers.size(-1) < 2) return true;
+    const at::Tensor rows = numbers.contiguous();
+    const auto* values = rows.const_data_ptr<std::int64_t>();
+    for (std::int64_t i = 1; i < rows.numel(); ++i)
+      if (i % rows.size(-1) != 0 && values[i] <= values[i - 1]) return false;
+    return true;
+  }
+
+  bool beyond_last(const at::Tensor& positions) const {  // [T] int64
+    if (rows_ == 0 || positions.numel() == 0 || !positions.is_cpu() || !positions_.is_cpu())
+      return true;
+    return positions_.select(-1, rows_ - 1).max().item<std::int64_t>() <
+           positions[0].item<std::int64_t>();
+  }
+
   void allocate(const at::Tensor& like, std::int64_t capacity, bool per_head) {  // like [G, *, D]
     keys_ = at::empty({like.size(0), capacity, like.size(2)}, like.options());
     values_ = at::empty_like(keys_);
@@ -131,14 +164,13 @@ class KvCache {
  public:
   /// `room`: rows to reserve in every layer for tokens appended after the prompt.
   explicit KvCache(std::int64_t layers, std::int64_t batch = 1, std::int64_t room = 0)
-      : layers_(layers),
-        room_(room),
-        caches_(static_cast<std::size_t>(layers * batch)),
-        next_position_(static_cast<std::size_t>(batch), 0) {
+      : layers_(layers), room_(room) {
     TORCH_CHECK_VALUE(layers >= 1 && batch >= 1 && room >= 0,
                       "promptdistill: a cache must have at least one layer and one row and a room "
                       "that is not negative, got ",
                       layers, ", ", batch, " and ", room);
+    caches_.resize(static_cast<std::size_t>(layers * batch));
+    next_position_.resize(static_cast<std::size_t>(batch), 0);
   }
   KvCache(KvCache&&) = default;
   KvCache& operator=(KvCache&&) = default;
@@ -162,36 +194,45 @@ class KvCache {
   }
 
   /// Cuts one layer of every row to the tokens that `kept` retains of the live tokens at
-  /// `positions` [S].
+  /// `positions` [S] int64. A check that throws leaves every row as it was.
   void keep(std::int64_t layer, const Retention& kept, const at::Tensor& positions) {
+    const std::vector<std::int64_t>& lengths = kept.source_lengths();
+    TORCH_CHECK_VALUE(
+        kept.batch() == batch() && positions.dim() == 1 && positions.scalar_type() == at::kLong &&
+            positions.numel() == std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0}),
+        "promptdistill: a cache of ", batch(),
+        " rows is cut by a retention of as many, with the int64 position of each of "
+        "its source tokens, got one from ",
+        lengths, " tokens and positions ", positions.sizes());
+    std::vector<at::Tensor> rows;
     std::int64_t start = 0;
     for (std::int64_t b = 0; b < batch(); ++b) {
-      LayerCache& cache = at(b, layer);
-      const std::int64_t length = kept.source_lengths()[b];
-      if (cache.rows() == length && !cache.per_head()) {
-        cache.keep(kept.row(b), room_);
+      const LayerCache& cache = at(b, layer);
+      TORCH_CHECK_VALUE(cache.rows() > 0 && !cache.per_head(),
+                        "promptdistill: a cache that is empty or has rows chosen per head cannot "
+                        "be truncated");
+      const at::Tensor live = positions.narrow(0, start, lengths[b]);
+      start += lengths[b];
+      if (cache.rows() == lengths[b] && at::equal(cache.positions(), live)) {
+        rows.push_back(kept.row(b));
       } else {
         // Rows of an earlier turn stay; of the live tokens' rows those that were kept. An evicted
         // row is not there to keep.
-        TORCH_CHECK_VALUE(!cache.per_head(),
-                          "promptdistill: a cache with rows chosen per head cannot be truncated");
-        const at::Tensor live = positions.narrow(0, start, length);
         const at::Tensor dropped =
             at::isin(cache.positions(), live)
                 .logical_and_(
                     at::isin(cache.positions(), live.index_select(0, kept.row(b))).logical_not_());
-        cache.keep(dropped.logical_not().nonzero().squeeze(1), room_);
+        rows.push_back(dropped.logical_not().nonzero().squeeze(1));
       }
-      start += length;
     }
+    for (std::int64_t b = 0; b < batch(); ++b)
+      at(b, layer).keep(rows[static_cast<std::size_t>(b)], room_);
   }
 
   /// What is allocated, room included.
   std::size_t bytes() const {
     std::size_t total = 0;
-    for (const LayerCache& cache : caches_) {
-      if (cache.rows() > 0) total += cache.bytes();
-    }
+    for (const LayerCache& cache : caches_) total += cache.bytes();
     return total;
   }
 

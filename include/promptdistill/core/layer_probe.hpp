@@ -41,6 +41,9 @@ struct LayerProbe {
     TORCH_CHECK_VALUE(positions.dim() == 1 && positions.numel() == keys.size(1) &&
                           query_positions.dim() == 1 && query_positions.numel() == queries.size(1),
                       "promptdistill: a probe must give the position of every key and query");
+    TORCH_CHECK_VALUE(
+        positions.scalar_type() == at::kLong && query_positions.scalar_type() == at::kLong,
+        "promptdistill: positions must be int64");
   }
 };
 

@@ -124,11 +124,13 @@ class Retention {
                           offsets_.front() == 0 && offsets_.back() == indices_.numel(),
                       "promptdistill: offsets must hold batch + 1 numbers from 0 to the ",
                       indices_.numel(), " retained indices, got ", offsets_);
+    for (std::int64_t b = 0; b < batch(); ++b) {  // all of them before an index is read
+      TORCH_CHECK_VALUE(kept(b) >= 1, "promptdistill: every row must keep at least one token, row ",
+                        b, " keeps ", kept(b));
+    }
     const at::Tensor host = indices_.to(at::kCPU).contiguous();
     const auto* values = host.const_data_ptr<std::int64_t>();
     for (std::int64_t b = 0; b < batch(); ++b) {
-      TORCH_CHECK_VALUE(kept(b) >= 1, "promptdistill: every row must keep at least one token, row ",
-                        b, " keeps ", kept(b));
       std::int64_t previous = -1;
       for (std::int64_t i = offsets_[b]; i < offsets_[b + 1]; ++i) {
         TORCH_CHECK_INDEX(values[i] > previous && values[i] < source_lengths_[b],

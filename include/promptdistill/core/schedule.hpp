@@ -32,8 +32,9 @@ using Budget = std::variant<Count, Ratio>;
 /// The number of tokens that `budget` keeps of `candidates` tokens; never more than there are.
 inline std::int64_t resolve(const Budget& budget, std::int64_t candidates) {
   if (const auto* count = std::get_if<Count>(&budget)) return std::min(count->tokens, candidates);
-  const double wanted = std::ceil(std::get<Ratio>(budget).share * static_cast<double>(candidates));
-  return std::min(static_cast<std::int64_t>(wanted), candidates);
+  const double all = static_cast<double>(candidates);
+  const double wanted = std::ceil(std::get<Ratio>(budget).share * all);
+  return wanted < all ? static_cast<std::int64_t>(wanted) : candidates;
 }
 
 /// Select at `layer` (0-based) and keep `budget` tokens.

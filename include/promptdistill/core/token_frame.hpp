@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -60,7 +61,8 @@ class TokenFrame {
                       first_positions.size(), " for ", lengths.size(), " rows");
     std::vector<std::int64_t> offsets{0};
     std::vector<at::Tensor> positions;
-    const auto options = at::TensorOptions().dtype(at::kLong).device(hidden.device());
+    const auto options = at::TensorOptions().dtype(at::kLong).device(
+        hidden.defined() ? hidden.device() : at::Device(at::kCPU));
     for (std::size_t b = 0; b < lengths.size(); ++b) {
       TORCH_CHECK_VALUE(lengths[b] >= 1,
                         "promptdistill: a prompt must have at least one token, row ", b, " has ",
@@ -95,9 +97,9 @@ class TokenFrame {
     const at::Tensor counts = mask.sum(1).to(at::kCPU);
     std::vector<std::int64_t> lengths(counts.const_data_ptr<std::int64_t>(),
                                       counts.const_data_ptr<std::int64_t>() + batch);
-    return from_prompt(
-        hidden.reshape({batch * tokens, -1}).index_select(0, mask.reshape(-1).nonzero().squeeze(1)),
-        lengths);
+    return from_prompt(hidden.reshape({batch * tokens, hidden.size(2)})
+                           .index_select(0, mask.reshape(-1).nonzero().squeeze(1)),
+                       lengths);
   }
 
   /// Right-padded with zeros to the longest row.

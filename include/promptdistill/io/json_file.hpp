@@ -35,9 +35,18 @@ class JsonObject {
   static JsonObject load(const std::filesystem::path& path) {
     std::ifstream in(path, std::ios::binary);
     if (!in) throw LoadError(path, "the file", "cannot be opened");
+    // nlohmann parses to any depth, but copies and prints by recursion.
+    const auto check_depth = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+      if (depth > kMaxDepth)
+        throw LoadError(path, "the file",
+                        "must nest at most " + std::to_string(kMaxDepth) + " deep");
+      return true;
+    };
     nlohmann::json json;
     try {
-      json = nlohmann::json::parse(in);
+      json = nlohmann::json::parse(in, check_depth);
+    } catch (const LoadError&) {
+      throw;
     } catch (const std::exception& error) {
       throw LoadError(path, "the file", std::string("must be JSON: ") + error.what());
     }
@@ -108,6 +117,8 @@ class JsonObject {
   }
 
  private:
+  static constexpr int kMaxDepth = 100;
+
   std::filesystem::path path_;
   nlohmann::json json_;
   std::string prefix_;

@@ -188,17 +188,21 @@ class SafetensorsFile {
       field("data_offsets", offsets.size() == 2 && offsets[0] <= offsets[1]);
       field("dtype", value.contains("dtype") && value["dtype"].is_string());
       entry.dtype = scalar_type(name, value["dtype"].get<std::string>());
-      std::uint64_t bytes = at::elementSize(entry.dtype);
+      // A size of 0 counts as 1 at first: strides must not overflow even where there is no data.
+      auto bytes = static_cast<std::int64_t>(at::elementSize(entry.dtype));
+      bool empty = false;
       for (const std::int64_t size : entry.shape) {
-        if (__builtin_mul_overflow(bytes, static_cast<std::uint64_t>(size), &bytes))
+        empty = empty || size == 0;
+        if (__builtin_mul_overflow(bytes, std::max<std::int64_t>(size, 1), &bytes))
           fail("has a shape whose size overflows");
       }
-      if (bytes != static_cast<std::uint64_t>(offsets[1] - offsets[0])) {
+      if (empty) bytes = 0;
+      if (bytes != offsets[1] - offsets[0]) {
         fail("must have as many bytes as its shape and dtype say, " + std::to_string(bytes) +
              ", got " + std::to_string(offsets[1] - offsets[0]));
       }
       entry.begin = data + static_cast<std::size_t>(offsets[0]);
-      entry.size = bytes;
+      entry.size = static_cast<std::size_t>(bytes);
       if (entry.begin + entry.size > file_->size()) {
         fail("is cut short: it ends at byte " + std::to_string(entry.begin + entry.size) +
              ", the file at " + std::to_string(file_->size()));

@@ -38,7 +38,8 @@ inline at::Tensor grouped_sdpa(const at::Tensor& queries,  // [H, Tq, D]
 }  // namespace detail
 
 /// softmax(q . k / sqrt(D)) v of one row over its cache; query i sees the rows whose position is at
-/// most its own. The queries' own keys must be in the cache already.
+/// most its own. The queries' own keys must be in the cache already, the last query's as its newest
+/// row (a policy keeps the last token, so that a single query is the newest and sees everything).
 inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
                          const at::Tensor& query_positions,  // [Tq] ascending
                          const LayerCache& cache) {          // -> [Tq, H * D]

@@ -70,8 +70,9 @@ class CausalLm {
   /// Runs fresh prompts, packed row after row, into an empty cache; `policy` selects, `eviction`
   /// may evict.
   ///
-  /// Throws c10::ValueError on an empty prompt, a cache that is not empty or of another batch, ids
-  /// outside the vocabulary, a prompt beyond the context, and what the policy throws.
+  /// Throws c10::ValueError on an empty prompt, a cache that is not empty or of another batch, a
+  /// prompt beyond the context, c10::IndexError on ids outside the vocabulary, and what the policy
+  /// throws.
   template <DistillPolicy Policy = NoDistill, CachePolicy Eviction = KeepCache>
   PrefillResult prefill(const at::Tensor& ids,                     // [S] int64
                         const std::vector<std::int64_t>& lengths,  // [B], sum S

@@ -26,7 +26,7 @@
 namespace promptdistill {
 
 struct LoadOptions {
-  std::optional<at::ScalarType> dtype;  // none: as the checkpoint stores them
+  std::optional<at::ScalarType> dtype;  // a floating one; none: as the checkpoint stores them
   at::Device device = at::kCPU;
 };
 
@@ -122,6 +122,13 @@ inline DecoderLayer read_layer(TensorReader& read,
 /// or key.
 inline CausalLm load_causal_lm(const std::filesystem::path& folder,
                                const LoadOptions& options = {}) {
+  if (options.dtype) {
+    TORCH_CHECK_VALUE(
+        *options.dtype == at::kFloat || *options.dtype == at::kHalf ||
+            *options.dtype == at::kBFloat16,
+        "promptdistill: the dtype of a model must be float32, float16 or bfloat16, got ",
+        at::toString(*options.dtype));
+  }
   CausalLm lm;
   lm.config = ModelConfig::load(folder);
   const std::filesystem::path path = folder / "model.safetensors";

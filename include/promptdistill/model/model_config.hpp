@@ -80,7 +80,7 @@ struct ModelConfig {
     config.max_position_embeddings = json.integer("max_position_embeddings", 1, kMost);
     config.rms_norm_eps = json.get_or<double>("rms_norm_eps", 1e-6);
     if (!(config.rms_norm_eps >= 0 && config.rms_norm_eps < 1))
-      json.fail("rms_norm_eps", "must be in [0, 1)");
+      fail_number(json, "rms_norm_eps", "must be in [0, 1)");
     config.tie_word_embeddings = json.get_or<bool>("tie_word_embeddings", false);
     config.attention_bias = json.get_or<bool>("attention_bias", false);
     config.mlp_bias = json.get_or<bool>("mlp_bias", false);
@@ -98,32 +98,40 @@ struct ModelConfig {
                          ", which is not supported; supported: " + supported);
   }
 
-  /// rope_theta and rope_scaling, or, as transformers 5 writes them, both in rope_parameters.
+  [[noreturn]] static void fail_number(const JsonObject& json,
+                                       const std::string& key,
+                                       const std::string& rule) {
+    json.fail(key, rule + ", got " + JsonObject::shown(json.json().at(key)));
+  }
+
+  static double positive(const JsonObject& json, const std::string& key, double value) {
+    if (!(std::isfinite(value) && value > 0)) fail_number(json, key, "must be a number above 0");
+    return value;
+  }
+
+  /// rope_theta and rope_scaling, or, as transformers 5 writes them, both in rope_parameters (which
+  /// may leave rope_theta where it was).
   static RopeConfig parse_rope(const JsonObject& json, std::int64_t context) {
     RopeConfig rope;
-    const bool joined = json.has("rope_parameters");
-    rope.theta =
-        (joined ? json.object("rope_parameters") : json).get_or<double>("rope_theta", 10000.0);
-    if (!(std::isfinite(rope.theta) && rope.theta > 0))
-      json.fail("rope_theta", "must be a number above 0");
-    const char* key = joined ? "rope_parameters" : "rope_scaling";
-    if (!json.has(key)) return rope;
-    const JsonObject scaling = json.object(key);
+    const char* key = json.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
+    const JsonObject scaling =
+        json.has(key) ? json.object(key) : JsonObject(json.path(), nlohmann::json::object());
+    const JsonObject& holder = scaling.has("rope_theta") ? scaling : json;
+    if (holder.has("rope_theta"))
+      rope.theta = positive(holder, "rope_theta", holder.get<double>("rope_theta"));
     const char* type_key = scaling.has("rope_type") ? "rope_type" : "type";
     const std::string type = scaling.get_or<std::string>(type_key, "default");
     if (type == "default") return rope;
     require(scaling, type_key, type == "llama3", "default, llama3");
     rope.type = RopeConfig::Type::kLlama3;
     const auto number = [&](const char* name) {
-      const double value = scaling.get<double>(name);
-      if (!(std::isfinite(value) && value > 0)) scaling.fail(name, "must be a number above 0");
-      return value;
+      return positive(scaling, name, scaling.get<double>(name));
     };
     rope.factor = number("factor");
     rope.low_freq_factor = number("low_freq_factor");
     rope.high_freq_factor = number("high_freq_factor");
     if (rope.high_freq_factor <= rope.low_freq_factor)
-      scaling.fail("high_freq_factor", "must be above low_freq_factor");
+      fail_number(scaling, "high_freq_factor", "must be above low_freq_factor");
     rope.original_max_position_embeddings =
         scaling.integer("original_max_position_embeddings", 1, std::int64_t{1} << 24, context);
     return rope;

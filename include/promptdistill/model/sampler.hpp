@@ -9,6 +9,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -38,16 +39,24 @@ class Sampler {
                       "promptdistill: top-p must be above 0 and at most 1, got ", options.top_p);
   }
 
-  /// `logits` [V] float32. Throws c10::ValueError where they hold NaN, before anything is drawn.
+  /// `logits` [V] float32. Throws c10::ValueError where they hold NaN or no finite best one,
+  /// before anything is drawn.
   std::int64_t operator()(const at::Tensor& logits) {
     TORCH_CHECK_VALUE(logits.dim() == 1 && logits.numel() > 0,
                       "promptdistill: logits must be [V], got ", logits.sizes());
-    TORCH_CHECK_VALUE(!logits.isnan().any().item<bool>(),
+    const double best = logits.max().item<double>();  // NaN where there is one
+    TORCH_CHECK_VALUE(!std::isnan(best),
                       "promptdistill: logits must be numbers, got NaN; the checkpoint's weights or "
                       "the dtype overflow");
+    TORCH_CHECK_VALUE(std::isfinite(best), "promptdistill: the highest logit must be finite, got ",
+                      best);
     if (options_.temperature == 0) return logits.argmax().item<std::int64_t>();
-    auto [sorted, order] =
-        logits.to(at::kCPU).to(at::kDouble).div(options_.temperature).sort(-1, /*descending=*/true);
+    // The best one becomes 0 first: a tiny temperature then makes no infinity of it.
+    auto [sorted, order] = logits.to(at::kCPU)
+                               .to(at::kDouble)
+                               .sub(best)
+                               .div(options_.temperature)
+                               .sort(-1, /*descending=*/true);
     if (options_.top_k > 0) {
       const std::int64_t k = std::min(options_.top_k, sorted.numel());
       sorted = sorted.narrow(0, 0, k);
