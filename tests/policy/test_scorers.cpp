@@ -4,6 +4,7 @@
 // Scorers and smoothing one by one: float32 scores from any dtype and stride, heads, kernels,
 // errors.
 
+#include <cmath>
 #include <limits>
 
 #include "tests/core/test_support.hpp"
@@ -45,6 +46,10 @@ TEST_CASE("scores are float32 whatever the dtype and strides", "[policy]") {
       exact.queries = probe.queries.to(at::kFloat).contiguous();
       exact.keys = probe.keys.to(at::kFloat).contiguous();
       const at::Tensor queries_before = probe.queries.clone(), keys_before = probe.keys.clone();
+      const at::Tensor last = exact.queries.select(1, window - 1).to(at::kDouble);
+      const at::Tensor keys = exact.keys.to(at::kDouble).repeat_interleave(3, 0);  // [H, T, D]
+      const at::Tensor logits = at::matmul(keys, last.unsqueeze(2)).squeeze(2) / std::sqrt(8.0);
+      CHECK(at::allclose(LastQueryScorer{}.head_scores(probe).to(at::kDouble), logits, 1e-5, 1e-5));
       const auto same = [&](const auto& scorer) {
         const at::Tensor scores = scorer.score(probe);
         CHECK(scores.scalar_type() == at::kFloat);
