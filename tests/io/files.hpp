@@ -40,8 +40,10 @@ class TempDir {
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
 
-  /// Writes a file and returns its path.
+  /// Writes a file and returns its path. A file of that name goes first: views of it stay whole,
+  /// and emptying one in place would wait for the disk.
   std::filesystem::path write(const std::string& name, const std::string& bytes) const {
+    std::filesystem::remove(path_ / name);
     std::ofstream out(path_ / name, std::ios::binary | std::ios::trunc);
     out << bytes;
     if (!out.flush()) throw std::runtime_error("cannot write " + name);

@@ -3,6 +3,8 @@
 //
 // JsonObject: every message names file and key; hostile JSON is a LoadError.
 
+#include <ATen/ATen.h>  // before Catch2: its CHECK is the one to have
+
 #include "promptdistill/io/json_file.hpp"
 #include "tests/catch.hpp"
 #include "tests/io/files.hpp"

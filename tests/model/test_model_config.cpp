@@ -4,6 +4,8 @@
 // config.json and generation_config.json: defaults, both spellings of RoPE, and every refusal by
 // key and value.
 
+#include <ATen/ATen.h>  // before Catch2: its CHECK is the one to have
+
 #include "promptdistill/model/model_config.hpp"
 #include "tests/catch.hpp"
 #include "tests/io/files.hpp"

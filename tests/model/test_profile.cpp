@@ -3,6 +3,8 @@
 //
 // Profiles: what is read, and every refusal by file and key.
 
+#include <ATen/ATen.h>  // before Catch2: its CHECK is the one to have
+
 #include "promptdistill/model/profile.hpp"
 #include "tests/catch.hpp"
 #include "tests/io/files.hpp"
