@@ -228,6 +228,30 @@ TEST_CASE("a fingerprint is stable and tells checkpoints apart", "[model]") {
     static_cast<char*>(byte.at(key).mutable_data_ptr())[0] ^= 1;
     differs(byte);
   }
+  for (const char* key : {"rope_theta", "rms_norm_eps"}) {
+    Checkpoint other = whole;
+    other.config[key] = 0.5;
+    differs(other);
+  }
+  Checkpoint scaled = whole, noted = whole;
+  scaled.config["rope_scaling"] = {{"rope_type", "llama3"},
+                                   {"factor", 8.0},
+                                   {"low_freq_factor", 1.0},
+                                   {"high_freq_factor", 4.0}};
+  differs(scaled);
+  noted.config["transformers_version"] = "5.0.0";
+  noted.config["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 10000.0}};
+  CHECK(of(noted) == first);  // what changes no result changes no fingerprint
+  for (const auto& [key, tensor] : whole.tensors) {
+    Checkpoint half = whole;
+    half.at(key) = tensor.clone();
+    half.at(key).flatten().slice(0, tensor.numel() / 2).neg_();
+    differs(half);
+    Checkpoint byte = whole;
+    byte.at(key) = tensor.clone();
+    static_cast<char*>(byte.at(key).mutable_data_ptr())[tensor.nbytes() - 1] ^= 1;
+    differs(byte);
+  }
   Checkpoint renamed = whole, flat = whole, typed = whole;
   renamed.tensors.back().first += "x";
   differs(renamed);

@@ -8,7 +8,10 @@
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -155,22 +158,34 @@ inline CausalLm load_causal_lm(const std::filesystem::path& folder,
   return lm;
 }
 
-/// 16 hexadecimal digits that tell one checkpoint from another: 64-bit FNV-1a over the names,
-/// shapes, dtypes and first bytes of all tensors. It reads a page per tensor, not the file, and is
-/// no protection against intent.
+/// 16 hexadecimal digits that tell one checkpoint from another: 64-bit FNV-1a over the numbers of
+/// the config that change a result and the names, dtypes, shapes and a sample of the bytes of all
+/// tensors. It reads at most 16 pages per tensor, not the file: a change of few bytes may escape
+/// it, and it is no protection against intent.
 inline std::string fingerprint(const std::filesystem::path& folder) {
+  constexpr std::size_t kSamples = 16, kSampleBytes = 64;
   const SafetensorsFile file = SafetensorsFile::open(folder / "model.safetensors");
+  const ModelConfig config = ModelConfig::load(folder);
   std::uint64_t hash = 14695981039346656037ULL;
   const auto add = [&hash](const void* data, std::size_t size) {
     for (std::size_t i = 0; i < size; ++i)
       hash = (hash ^ static_cast<const unsigned char*>(data)[i]) * 1099511628211ULL;
   };
+  for (const std::int64_t number :
+       {config.num_attention_heads, config.num_key_value_heads, config.head_dim,
+        static_cast<std::int64_t>(config.rope.type), config.rope.original_max_position_embeddings})
+    add(&number, sizeof number);
+  for (const double number : {config.rms_norm_eps, config.rope.theta, config.rope.factor,
+                              config.rope.low_freq_factor, config.rope.high_freq_factor})
+    add(&number, sizeof number);
   for (const auto& [name, entry] : file.entries()) {
     const at::Tensor tensor = file.tensor(name);
     const std::string head = name + at::toString(tensor.scalar_type());
     add(head.data(), head.size());
     for (const std::int64_t size : entry.shape) add(&size, sizeof size);
-    add(tensor.const_data_ptr(), std::min<std::size_t>(tensor.nbytes(), 64));
+    const auto* bytes = static_cast<const std::byte*>(tensor.const_data_ptr());
+    const std::size_t length = std::min(entry.size, kSampleBytes), last = entry.size - length;
+    for (std::size_t i = 0; i < kSamples; ++i) add(bytes + last * i / (kSamples - 1), length);
   }
   char text[17];
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
