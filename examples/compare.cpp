@@ -161,6 +161,9 @@ ex::HtmlPage page_of(const Flags& flags,
 }
 
 void run(const Flags& flags) {
+  for (const auto& file : {flags.json_file, flags.html_file}) {
+    if (file) ex::check_writable(*file);
+  }
   const std::vector<ex::Method> methods = flags.methods.resolve(flags.model_dir);
   const pd::Tokenizer tokenizer = pd::Tokenizer::load(flags.model_dir);
   const pd::ChatFormat format = pd::ChatFormat::load(flags.model_dir);

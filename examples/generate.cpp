@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -94,18 +95,24 @@ struct Flags {
   }
 
   void check() const {
+    for (const auto& file : {json_file, html_file}) {
+      if (file && file != "-") ex::check_writable(*file);
+    }
     if (system && !chat) throw ex::UsageError("--system needs --chat");
     if (chat && ids_file)
       throw ex::UsageError(
           "--chat goes with --prompt or --prompt-file; token ids are taken as they are");
     if ((dump_scores || dump_logits) && !json_file)
       throw ex::UsageError("--dump-scores and --dump-logits need --json");
-    pd::Sampler{sampling};  // throws on a setting out of range, before anything is loaded
+    ex::reading_flags([&] {
+      pd::Sampler{sampling};
+    });  // throws on a setting out of range, before anything is loaded
   }
 };
 
 std::string read_text(const std::string& path) {
   if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
+  if (std::filesystem::is_directory(path)) throw pd::LoadError(path, "the prompt", "is a folder");
   std::ifstream in(path, std::ios::binary);
   std::string text{std::istreambuf_iterator<char>(in), {}};
   if (!in) throw pd::LoadError(path, "the prompt", "cannot be read");
@@ -254,7 +261,8 @@ void run(const Flags& flags) {
     return !ex::interrupted();
   };
   const ex::MemoryMeter meter;
-  pd::KvCache cache = lm.make_cache(1, flags.max_new_tokens);
+  const auto left = lm.config.max_position_embeddings - static_cast<std::int64_t>(ids.size());
+  pd::KvCache cache = lm.make_cache(1, std::clamp<std::int64_t>(left, 0, flags.max_new_tokens));
   const pd::GenerateResult result = pd::generate(lm, ids, cache, policy, options);
   if (stream) emit(stream->finish());
   if (!stream && to_stdout) fmt::print("{}", json(result.tokens).dump());

@@ -152,6 +152,7 @@ double share_kept(const pd::GenerateResult& result, const ex::PlantedPrompt& pro
 }
 
 void run(const Flags& flags) {
+  if (flags.json_file) ex::check_writable(*flags.json_file);
   const std::vector<ex::Method> methods = flags.methods.resolve(flags.model_dir);
   const pd::Tokenizer tokenizer = pd::Tokenizer::load(flags.model_dir);
   const pd::ChatFormat format = pd::ChatFormat::load(flags.model_dir);

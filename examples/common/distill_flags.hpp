@@ -102,13 +102,16 @@ struct DistillFlags {
       settings.profile = file.string();
     }
     DistillOptions& options = settings.options;
-    if (stages) options.stages = parse_stages(*stages);
-    if (truncate) options.truncated_stages = parse_truncate(*truncate);
-    if (scorer) options.scorer = parse_scorer(*scorer);
-    if (window) options.window = *window;
-    if (heads) options.heads = parse_heads(*heads);
-    if (pool) options.pool = *pool;
-    if (protect_first) options.protect_first = *protect_first;
+    reading_flags([&] {
+      if (stages) options.stages = parse_stages(*stages);
+      if (truncate) options.truncated_stages = parse_truncate(*truncate);
+      if (scorer) options.scorer = parse_scorer(*scorer);
+      if (window) options.window = *window;
+      if (heads) options.heads = parse_heads(*heads);
+      if (pool) options.pool = *pool;
+      if (protect_first) options.protect_first = *protect_first;
+      make_distiller(options);  // throws on a setting that breaks its rule
+    });
     if (options.stages.empty() &&
         (truncate || scorer || window || heads || pool || protect_first)) {
       throw UsageError(

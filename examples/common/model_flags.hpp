@@ -32,7 +32,7 @@ struct ModelFlags {
         ->capture_default_str()
         ->group(group);
     app.add_option("--threads", threads, "threads of one operation (default: LibTorch's choice)")
-        ->check(CLI::PositiveNumber)
+        ->check(CLI::Range(1, 1024))
         ->group(group);
   }
 

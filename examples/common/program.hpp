@@ -28,6 +28,16 @@ struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// Runs what only reads the command line: a setting that breaks the library's rule is bad usage.
+template <class Work>
+auto reading_flags(Work&& work) {
+  try {
+    return work();
+  } catch (const c10::Error& error) {
+    throw UsageError(error.what_without_backtrace());
+  }
+}
+
 /// Parses, runs `work` and returns the exit code: 0, 1 for a failure, 2 for bad usage, 130 where
 /// Ctrl-C stopped it.
 inline int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& work) {

@@ -17,6 +17,17 @@
 
 namespace promptdistill::examples {
 
+/// Throws std::runtime_error where write_file would find no folder to write in: better told before
+/// the work than after it.
+inline void check_writable(const std::filesystem::path& path) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  const bool is_folder = std::filesystem::is_directory(path);
+  if (is_folder || ::access(folder.c_str(), W_OK | X_OK) != 0) {
+    throw std::runtime_error("promptdistill: cannot write " + path.string() + ": " +
+                             std::strerror(is_folder ? EISDIR : errno));
+  }
+}
+
 /// Fills a temporary file beside `path`, syncs it and renames it, so that `path` is the old file or
 /// the new one. A path that is no regular file (/dev/stdout, a pipe) is written to directly. Throws
 /// std::runtime_error naming the path and the reason.

@@ -203,6 +203,7 @@ TEST_CASE("bad usage exits with 2 and says how to go on", "[examples]") {
   require_message(shell(generate + "--ids-file ids.json --html x.html"), 2,
                   "--html needs a tokenizer.json");
   require_message(shell(generate + "--ids-file ids.json --device moon"), 2, "--device must be");
+  require_message(shell(generate + "--ids-file ids.json --threads 100000"), 2, "--threads");
   const Ran help = shell("promptdistill-generate --help");
   CHECK(help.code == 0);
   CHECK_THAT(help.out, Catch::Matchers::Contains("Examples:") &&
@@ -214,15 +215,15 @@ TEST_CASE("failures exit with 1 and name what is wrong", "[examples]") {
   const Shell shell;
   shell.write("ids.json", "[5, 6, 7, 8, 9, 10]");
   const std::string generate = "promptdistill-generate " + kTiny + " --ids-file ids.json ";
-  require_message(shell(generate + "--stages 2:0"), 1, "must be at least 1 token, got 0");
+  require_message(shell(generate + "--stages 2:0"), 2, "must be at least 1 token, got 0");
   require_message(shell(generate + "--stages 9:4"), 1, "the model has layers 0 to 4, got 9");
   require_message(shell(generate + "--stages 4:4"), 1, "must come before the last layer (4)");
-  require_message(shell(generate + "--stages 3:4,1:2"), 1, "ascending order");
-  require_message(shell(generate + "--stages 2:4 --pool 4"), 1,
+  require_message(shell(generate + "--stages 3:4,1:2"), 2, "ascending order");
+  require_message(shell(generate + "--stages 2:4 --pool 4"), 2,
                   "must be odd and at least 1, got 4");
   require_message(shell(generate + "--stages 2:4 --heads 2:6"), 1, "query heads 0 to 5, got 6");
-  require_message(shell(generate + "--stages nonsense"), 1, "must read LAYER:BUDGET");
-  require_message(shell(generate + "--temperature -1"), 1, "temperature must be at least 0");
+  require_message(shell(generate + "--stages nonsense"), 2, "must read LAYER:BUDGET");
+  require_message(shell(generate + "--temperature -1"), 2, "temperature must be at least 0");
   shell.write("ids.json", "[]");
   require_message(shell(generate), 1, "at least one token, got none");
   shell.write("ids.json", "[5, 96]");
@@ -246,6 +247,7 @@ TEST_CASE("failures exit with 1 and name what is wrong", "[examples]") {
              Catch::Matchers::Contains("cannot write /dev/full: No space left on device"));
   const Ran nowhere = shell(generate + "--json /nonexistent/out.json");
   CHECK(nowhere.code == 1);
+  CHECK(nowhere.out.empty());  // told before the work, not after it
   CHECK_THAT(nowhere.err, Catch::Matchers::Contains("cannot write /nonexistent/out.json"));
   const Ran full_stdout = shell(generate + ">/dev/full");
   CHECK(full_stdout.code == 1);
