@@ -261,7 +261,7 @@ void run(const Flags& flags) {
     return !ex::interrupted();
   };
   const ex::MemoryMeter meter;
-  const auto left = lm.config.max_position_embeddings - static_cast<std::int64_t>(ids.size());
+  const auto left = lm.config.context - static_cast<std::int64_t>(ids.size());
   pd::KvCache cache = lm.make_cache(1, std::clamp<std::int64_t>(left, 0, flags.max_new_tokens));
   const pd::GenerateResult result = pd::generate(lm, ids, cache, policy, options);
   if (stream) emit(stream->finish());

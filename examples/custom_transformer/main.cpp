@@ -32,11 +32,19 @@ namespace pd = promptdistill;
 
 custom::Config read_config(const std::filesystem::path& folder) {
   const pd::ModelConfig c = pd::ModelConfig::load(folder);
-  if (c.rope.type != pd::RopeConfig::Type::kDefault)
-    throw std::runtime_error("this example knows the default RoPE only");
-  return {c.vocab_size,          c.hidden_size,         c.intermediate_size, c.num_hidden_layers,
-          c.num_attention_heads, c.num_key_value_heads, c.head_dim,          c.rope.theta,
-          c.rms_norm_eps,        c.attention_bias,      c.mlp_bias};
+  if (c.model_type != "llama" || c.rope.type != pd::RopeConfig::Type::kDefault)
+    throw std::runtime_error("this example knows model_type llama with the default RoPE only");
+  return {c.vocab_size,
+          c.hidden_size,
+          c.intermediate_size,
+          c.num_hidden_layers,
+          c.num_attention_heads,
+          c.num_key_value_heads,
+          c.head_dim,
+          c.rope.theta,
+          c.rms_norm_eps,
+          c.qkv_bias,
+          c.mlp_bias};
 }
 
 /// Copies a Hugging Face checkpoint into the decoder's own names.

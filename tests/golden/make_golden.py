@@ -33,9 +33,9 @@ FIRST_PLAIN_ID = (
 class Checked(Reference):
     """The oracle, noting how far each choice was from going the other way."""
 
-    def __init__(self, model, tables=None):
+    def __init__(self, model, rope_of=None):
         super().__init__(model)
-        self.tables = tables  # cos and sin [1, positions, D] to use instead of the model's own
+        self.rope_of = rope_of  # the oracle whose cos and sin to use instead of the model's own
         self.gaps, self.margins = [], []
         model.lm_head.register_forward_hook(self._note_margin)
 
@@ -44,9 +44,9 @@ class Checked(Reference):
         self.margins.append(float(best[0] - best[1]))
 
     def rope(self, positions, like, total_len):
-        if self.tables is None:
+        if self.rope_of is None:
             return super().rope(positions, like, total_len)
-        return tuple(t[:, positions] for t in self.tables)
+        return tuple(t.double() for t in self.rope_of.rope(positions, like.to(torch.float32), total_len))
 
     def select(self, s, k, scorer):
         last = max(s.numel() - scorer.tail, 0)
@@ -91,17 +91,14 @@ def double_precision():
 
 def double_twin(model):
     """The oracle in float64, on float32's own cos and sin: every port has those in common."""
-    cos, sin = model.model.rotary_emb(
-        torch.zeros(1), torch.arange(model.config.max_position_embeddings)[None]
-    )
-    twin = LlamaForCausalLM(model.config).double().eval()
+    twin = type(model)(model.config).double().eval()
     twin.load_state_dict(model.state_dict())
     for name, module in twin.named_modules():
         if name.endswith("norm"):
             module.forward = lambda x, m=module: m.weight * (
                 x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + m.variance_epsilon)
             )
-    return Checked(twin, (cos.double(), sin.double()))
+    return Checked(twin, Reference(model))
 
 
 def digits(x):

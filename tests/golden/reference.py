@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The promptdistill authors
 # SPDX-License-Identifier: Apache-2.0
-"""PromptDistill in plain PyTorch over Hugging Face checkpoints (llama, mistral, qwen2, phi3): an oracle, not a fast path.
+"""PromptDistill in plain PyTorch over Hugging Face checkpoints (llama, mistral, qwen2, qwen3, phi3): an oracle, not a fast path.
 
 Batch 1, no padding. Every step is spelt out so that each number can be dumped and compared. With the default scorer it agrees
 with the authors' code to 5e-7 in float32 (scores here are always float32; theirs are in the model's dtype).
@@ -14,8 +14,8 @@ window    0: the paper's scorer (last query, raw logits). W > 0: softmax attenti
 heads     which query heads vote, per layer (default all); pool: smoothing kernel, odd (0 or 1: none)
 then      ids of a next turn, appended after the answer's tokens; nothing is selected again
 
-Not modelled: selection ignores sliding windows (attention honours them); qwen2's max_window_layers; rotary factors that depend
-on the length (longrope, dynamic) are chosen from the whole length the request may reach.
+Sliding windows are honoured by attention, per layer where transformers knows them per layer (4.53 or newer), not by selection.
+Rotary factors that depend on the length (longrope, dynamic) are chosen from the whole length the request may reach.
 """
 import argparse
 import json
@@ -84,6 +84,9 @@ class Reference:
         return self.m.embed_tokens(torch.as_tensor(ids)[None])
 
     def rope(self, positions, like, total_len):
+        if "dynamic" in getattr(self.m.rotary_emb, "rope_type", ""):  # forget what an earlier request reached
+            self.m.rotary_emb.max_seq_len_cached = self.m.rotary_emb.original_max_seq_len
+            self.m.rotary_emb.inv_freq = self.m.rotary_emb.original_inv_freq
         probe = torch.cat((positions, positions.new_tensor([total_len - 1])))[None]
         cos, sin = self.m.rotary_emb(like, probe)
         return cos[:, :-1], sin[:, :-1]
@@ -97,7 +100,16 @@ class Reference:
         else:
             q, k, v = a.q_proj(x), a.k_proj(x), a.v_proj(x)
         heads = lambda t, n: t.view(1, -1, n, self.d).transpose(1, 2)
-        return apply_rope(heads(q, self.h), cos, sin), apply_rope(heads(k, self.g), cos, sin), heads(v, self.g)
+        q, k, v = heads(q, self.h), heads(k, self.g), heads(v, self.g)
+        if hasattr(a, "q_norm"):  # qwen3
+            q, k = a.q_norm(q), a.k_norm(k)
+        return apply_rope(q, cos, sin), apply_rope(k, cos, sin), v
+
+    def window(self, i):
+        attention = self.m.layers[i].self_attn
+        if hasattr(attention, "sliding_window"):
+            return attention.sliding_window
+        return getattr(self.cfg, "sliding_window", None) if getattr(self.cfg, "use_sliding_window", True) else None
 
     def probabilities(self, q, k, q_pos, k_pos, window=None):
         """Causal softmax attention in float32: [H, Tq, rows]; causality goes by position, not by index."""
@@ -112,8 +124,7 @@ class Reference:
     def attend(self, i, hidden, q, cache, q_pos):
         """Attention and MLP of layer i; also returns the probabilities [H, Tq, rows]."""
         layer = self.m.layers[i]
-        window = getattr(self.cfg, "sliding_window", None) if getattr(self.cfg, "use_sliding_window", True) else None
-        p = self.probabilities(q, cache.k, q_pos, cache.pos, window)
+        p = self.probabilities(q, cache.k, q_pos, cache.pos, self.window(i))
         o = p.to(q.dtype) @ cache.v[0].repeat_interleave(self.h // self.g, 0)
         o = o.transpose(0, 1).reshape(1, -1, self.h * self.d)
         hidden = hidden + layer.self_attn.o_proj(o)

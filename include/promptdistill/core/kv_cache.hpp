@@ -171,6 +171,7 @@ class KvCache {
                       layers, ", ", batch, " and ", room);
     caches_.resize(static_cast<std::size_t>(layers * batch));
     next_position_.resize(static_cast<std::size_t>(batch), 0);
+    request_length_.resize(static_cast<std::size_t>(batch), 0);
   }
   KvCache(KvCache&&) = default;
   KvCache& operator=(KvCache&&) = default;
@@ -191,6 +192,15 @@ class KvCache {
   }
   void advance(std::int64_t row, std::int64_t tokens) {
     next_position_.at(static_cast<std::size_t>(row)) += tokens;
+  }
+
+  /// The length that row b was said to reach when its first keys were rotated, for rotary
+  /// embeddings that depend on it; 0 before.
+  std::int64_t request_length(std::int64_t row) const {
+    return request_length_.at(static_cast<std::size_t>(row));
+  }
+  void set_request_length(std::int64_t row, std::int64_t tokens) {
+    request_length_.at(static_cast<std::size_t>(row)) = tokens;
   }
 
   /// Cuts one layer of every row to the tokens that `kept` retains of the live tokens at
@@ -248,6 +258,7 @@ class KvCache {
     KvCache copy(layers_, batch(), room_);
     for (std::size_t i = 0; i < caches_.size(); ++i) copy.caches_[i] = caches_[i].fork();
     copy.next_position_ = next_position_;
+    copy.request_length_ = request_length_;
     return copy;
   }
 
@@ -262,7 +273,8 @@ class KvCache {
   std::int64_t layers_;
   std::int64_t room_;
   std::vector<LayerCache> caches_;
-  std::vector<std::int64_t> next_position_;
+  std::vector<std::int64_t> next_position_;   // [B]
+  std::vector<std::int64_t> request_length_;  // [B]
 };
 
 }  // namespace promptdistill

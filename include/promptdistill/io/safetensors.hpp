@@ -57,6 +57,13 @@ class MappedFile {
   }
 
   std::byte* data() const { return data_; }
+
+  /// Drops the whole pages within [begin, begin + size) that nobody wrote to.
+  void release(std::size_t begin, std::size_t size) const {
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const std::size_t first = (begin + page - 1) / page * page, last = (begin + size) / page * page;
+    if (first < last) ::madvise(data_ + first, last - first, MADV_DONTNEED);
+  }
   std::size_t size() const { return size_; }
 
  private:
@@ -88,6 +95,16 @@ class SafetensorsFile {
   const std::map<std::string, Entry>& entries() const { return entries_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   bool contains(const std::string& name) const { return entries_.contains(name); }
+
+  /// Bytes of the file.
+  std::size_t bytes() const { return file_->size(); }
+
+  /// Lets go of the pages that reading a tensor brought into memory; a later read brings them back.
+  /// For tensors that were converted or copied to a device: the file's copy need not stay beside.
+  void release(const std::string& name) const {
+    const Entry& entry = entries_.at(name);
+    file_->release(entry.begin, entry.size);
+  }
 
   /// A view that keeps the mapping alive (a copy where the file places it against its dtype's
   /// alignment).
@@ -238,7 +255,10 @@ class SafetensorsFile {
         {"U8", at::kByte},    {"BOOL", at::kBool}};
     const auto found = kTypes.find(text);
     if (found == kTypes.end())
-      throw LoadError(path_, "tensor " + name, "has dtype '" + text + "', which is not supported");
+      throw LoadError(path_, "tensor " + name,
+                      "has dtype '" + text +
+                          "', which is not supported; supported: F64, F32, "
+                          "F16, BF16 and whole numbers");
     return found->second;
   }
 

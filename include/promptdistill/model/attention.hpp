@@ -38,66 +38,88 @@ inline at::Tensor grouped_sdpa(const at::Tensor& queries,  // [H, Tq, D]
 }  // namespace detail
 
 /// softmax(q . k / sqrt(D)) v of one row over its cache; query i sees the rows whose position is at
-/// most its own. The queries' own keys must be in the cache already, the last query's as its newest
-/// row (a policy keeps the last token, so that a single query is the newest and sees everything).
+/// most its own and, with a sliding window, above its own less `window`. The queries' own keys must
+/// be in the cache already, the last query's as its newest row (a policy keeps the last token, so
+/// that a single query is the newest and sees everything within its window).
 inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
                          const at::Tensor& query_positions,  // [Tq] ascending
-                         const LayerCache& cache) {          // -> [Tq, H * D]
-  const at::Tensor keys = cache.keys(), values = cache.values();
+                         const LayerCache& cache,
+                         std::optional<std::int64_t> window = {}) {  // -> [Tq, H * D]
+  const at::Tensor keys = cache.keys(), values = cache.values(), positions = cache.positions();
   const std::int64_t heads = queries.size(0), count = queries.size(1), size = queries.size(2),
-                     groups = keys.size(0);
-  if (count == 1) {
-    // The newest token sees every row: the queries that share a KV head go through as one block,
-    // and the cache is read once.
+                     groups = keys.size(0), rows = cache.rows();
+  const bool shared = !cache.per_head();
+  // A window that reaches from the last query to the oldest row hides nothing from anyone.
+  const std::int64_t width = window.value_or(0);
+  const bool narrow =
+      width > 0 && (query_positions[-1] - positions.min()).item<std::int64_t>() >= width;
+  if (count == 1 && (!narrow || shared)) {
+    // The newest token sees every row of its window: the queries that share a KV head go through as
+    // one block, and the cache is read once.
+    const std::int64_t first =
+        narrow ? positions.le(query_positions - width).sum().item<std::int64_t>() : 0;
     const at::Tensor folded = queries.reshape({groups, heads / groups, size});
-    return detail::grouped_sdpa(folded, keys, values, std::nullopt, false)
+    return detail::grouped_sdpa(folded, keys.narrow(1, first, rows - first),
+                                values.narrow(1, first, rows - first), std::nullopt, false)
         .reshape({1, heads * size});
   }
-  if (count == cache.rows()) {  // every row is one of the queries' own: the plain causal triangle
+  if (count == rows &&
+      !window) {  // every row is one of the queries' own: the plain causal triangle
     return detail::grouped_sdpa(queries, keys, values, std::nullopt, true)
         .transpose(0, 1)
         .reshape({count, heads * size});
   }
-  const at::Tensor positions = cache.positions();
-  at::Tensor visible;  // [Tq] on the host: how many leading rows each query sees
-  if (!cache.per_head())
-    visible = at::searchsorted(positions.contiguous(), query_positions.contiguous(), false, true)
-                  .to(at::kCPU);
+  at::Tensor begins, ends;  // [Tq] on the host: the rows that each query sees
+  if (shared) {
+    const auto rows_up_to = [&](const at::Tensor& last) {
+      return at::searchsorted(positions.contiguous(), last.contiguous(), false, true).to(at::kCPU);
+    };
+    ends = rows_up_to(query_positions);
+    if (narrow) begins = rows_up_to(query_positions - width);
+  }
   std::vector<at::Tensor> blocks;
   for (std::int64_t start = 0; start < count; start += detail::kQueryBlock) {
     const std::int64_t length = std::min(detail::kQueryBlock, count - start);
-    const std::int64_t rows =
-        visible.defined() ? visible[start + length - 1].item<std::int64_t>() : cache.rows();
-    const at::Tensor block_positions = query_positions.narrow(0, start, length).unsqueeze(1);
-    at::Tensor mask = positions.narrow(-1, 0, rows)
-                          .unsqueeze(-2)
-                          .le(block_positions);  // [Tq, rows] or [G, Tq, rows]
+    const std::int64_t first = begins.defined() ? begins[start].item<std::int64_t>() : 0;
+    const std::int64_t seen =
+        (ends.defined() ? ends[start + length - 1].item<std::int64_t>() : rows) - first;
+    const at::Tensor own = query_positions.narrow(0, start, length).unsqueeze(1);
+    const at::Tensor theirs = positions.narrow(-1, first, seen).unsqueeze(-2);
+    at::Tensor mask = theirs.le(own);  // [Tq, rows] or [G, Tq, rows]
+    if (narrow) mask.logical_and_(theirs.gt(own - width));
     if (mask.dim() == 3) mask = mask.repeat_interleave(heads / groups, 0).unsqueeze(0);
-    blocks.push_back(detail::grouped_sdpa(queries.narrow(1, start, length), keys.narrow(1, 0, rows),
-                                          values.narrow(1, 0, rows), mask, false)
+    blocks.push_back(detail::grouped_sdpa(queries.narrow(1, start, length),
+                                          keys.narrow(1, first, seen),
+                                          values.narrow(1, first, seen), mask, false)
                          .transpose(0, 1)
                          .reshape({length, heads * size}));
   }
   return blocks.size() == 1 ? blocks.front() : at::cat(blocks);
 }
 
-/// The projections of a self-attention block; members are named as the checkpoint names them.
+/// The projections of a self-attention block; members are named as the checkpoint names them. Where
+/// it fuses Q, K and V they are views of its one tensor.
 struct Attention {
   Linear q_proj, k_proj, v_proj, o_proj;
+  std::optional<RmsNorm> q_norm, k_norm;  // over each head's D
   std::int64_t head_dim = 0;
+  std::optional<std::int64_t> sliding_window;  // tokens
 
   /// Rotated queries of the tokens whose normed hidden states and angles are given.
   at::Tensor queries(const at::Tensor& x,
                      const RotaryAngles& angles) const {  // [S, E] -> [S, H, D]
-    return angles.rotate(heads(q_proj(x)));
+    return angles.rotate(normed(heads(q_proj(x)), q_norm));
   }
   at::Tensor keys(const at::Tensor& x, const RotaryAngles& angles) const {  // [S, E] -> [S, G, D]
-    return angles.rotate(heads(k_proj(x)));
+    return angles.rotate(normed(heads(k_proj(x)), k_norm));
   }
   at::Tensor values(const at::Tensor& x) const { return heads(v_proj(x)); }  // [S, E] -> [S, G, D]
 
  private:
   at::Tensor heads(const at::Tensor& x) const { return x.view({x.size(0), -1, head_dim}); }
+  static at::Tensor normed(const at::Tensor& x, const std::optional<RmsNorm>& norm) {
+    return norm ? (*norm)(x) : x;
+  }
 };
 
 }  // namespace promptdistill

@@ -9,8 +9,10 @@
 #include <c10/core/InferenceMode.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -33,6 +35,10 @@ struct PrefillProgress {
 
 struct PrefillOptions {
   Placement placement = Placement::kBefore;
+  /// Tokens that may follow the prompt, of this and all further turns; without a number the cache's
+  /// room. Rotary embeddings that depend on the request's length (longrope, dynamic) are chosen by
+  /// the prompt and these; with others it has no effect.
+  std::optional<std::int64_t> max_new_tokens;
   /// Called before every layer; may throw to stop. The model is as it was, the cache is then to be
   /// thrown away.
   std::function<void(const PrefillProgress&)> progress;
@@ -92,7 +98,8 @@ class CausalLm {
 
   /// Runs further tokens over a cache that holds what came before: a decode step, a next turn.
   /// Nothing is selected; each token sees the cached rows before it and its predecessors here.
-  /// Returns [B, E], normed.
+  /// Returns [B, E], normed. Throws c10::ValueError where a row would outgrow the length that its
+  /// rotary embeddings were chosen for.
   template <CachePolicy Eviction = KeepCache>
   at::Tensor append(const at::Tensor& ids,
                     const std::vector<std::int64_t>& lengths,
@@ -123,7 +130,8 @@ class CausalLm {
       first_positions.push_back(cache.next_position(b));
     TokenFrame frame = TokenFrame::from_prompt(model.embed_tokens.index_select(0, ids.to(device())),
                                                lengths, first_positions);
-    RotaryAngles angles = rope.at_positions(frame.positions(), dtype());
+    const std::vector<std::int64_t> request_lengths = choose_lengths(lengths, cache, options);
+    RotaryAngles angles = angles_of(frame, request_lengths);
     LiveTokens live{std::move(frame), std::move(angles)};
     PrefillResult result;
     for (std::int64_t l = 0; l < layers(); ++l) {
@@ -132,10 +140,50 @@ class CausalLm {
           l, live, cache, policy, eviction, options.placement, prefill);
       if (record) result.stages.push_back(std::move(*record));
     }
-    for (std::int64_t b = 0; b < cache.batch(); ++b)
+    for (std::int64_t b = 0; b < cache.batch(); ++b) {
       cache.advance(b, lengths[static_cast<std::size_t>(b)]);
+      cache.set_request_length(b, request_lengths[static_cast<std::size_t>(b)]);
+    }
     result.last_hidden = model.norm(live.frame.last_token());
     return result;
+  }
+
+  /// The length that each row's rotary embeddings are chosen for: at its first tokens, for good.
+  std::vector<std::int64_t> choose_lengths(const std::vector<std::int64_t>& lengths,
+                                           const KvCache& cache,
+                                           const PrefillOptions& options) const {  // [B]
+    const std::int64_t to_come = options.max_new_tokens.value_or(cache.room());
+    TORCH_CHECK_VALUE(to_come >= 0,
+                      "promptdistill: the number of new tokens must not be negative, got ",
+                      to_come);
+    std::vector<std::int64_t> chosen;
+    for (std::int64_t b = 0; b < cache.batch(); ++b) {
+      const std::int64_t before = cache.next_position(b),
+                         end = before + lengths[static_cast<std::size_t>(b)];
+      const std::int64_t length =
+          before > 0 ? cache.request_length(b)
+                     : end + std::min(to_come, std::max<std::int64_t>(config.context - end, 0));
+      TORCH_CHECK_VALUE(end <= rope.reach(length), "promptdistill: a request must stay within the ",
+                        rope.reach(length),
+                        " tokens that its rotary embeddings were chosen for, row ", b, " needs ",
+                        end, "; give the prefill the room or max_new_tokens of all that follows");
+      chosen.push_back(length);
+    }
+    return chosen;
+  }
+
+  RotaryAngles angles_of(const TokenFrame& frame,
+                         const std::vector<std::int64_t>& request_lengths) const {
+    if (!rope.depends_on_length() || frame.batch() == 1)
+      return rope.at_positions(frame.positions(), dtype(), request_lengths.front());
+    std::vector<at::Tensor> cos, sin;
+    for (std::int64_t b = 0; b < frame.batch(); ++b) {
+      const RotaryAngles row = rope.at_positions(frame.row(frame.positions(), b), dtype(),
+                                                 request_lengths[static_cast<std::size_t>(b)]);
+      cos.push_back(row.cos);
+      sin.push_back(row.sin);
+    }
+    return {at::cat(cos), at::cat(sin)};
   }
 
   void check_input(const at::Tensor& ids,
@@ -155,9 +203,9 @@ class CausalLm {
       TORCH_CHECK_VALUE(lengths[b] >= 1,
                         "promptdistill: a prompt must have at least one token, row ", b, " has ",
                         lengths[b]);
-      TORCH_CHECK_VALUE(end <= config.max_position_embeddings,
-                        "promptdistill: a prompt must fit the model's context of ",
-                        config.max_position_embeddings, " tokens, row ", b, " needs ", end);
+      TORCH_CHECK_VALUE(end <= config.context,
+                        "promptdistill: a prompt must fit the model's context of ", config.context,
+                        " tokens, row ", b, " needs ", end);
       total += lengths[b];
     }
     TORCH_CHECK_VALUE(total == ids.numel(), "promptdistill: the lengths must add up to the ",

@@ -81,7 +81,8 @@ struct DecoderLayer {
     std::vector<at::Tensor> attended;
     for (std::int64_t b = 0; b < frame.batch(); ++b) {
       attended.push_back(attend(frame.row(queries, b).transpose(0, 1),
-                                frame.row(frame.positions(), b), cache.at(b, index)));
+                                frame.row(frame.positions(), b), cache.at(b, index),
+                                self_attn.sliding_window));
     }
     at::Tensor hidden = frame.hidden() + self_attn.o_proj(attended.size() == 1 ? attended.front()
                                                                                : at::cat(attended));

@@ -66,9 +66,11 @@ GenerateResult generate(const CausalLm& lm,
   Sampler sample(options.sampling);
   GenerateResult result{};
   const auto start = Clock::now();
+  PrefillOptions prefill = options.prefill;
+  if (!prefill.max_new_tokens) prefill.max_new_tokens = options.max_new_tokens;
   PrefillResult prefilled =
       lm.prefill(at::tensor(prompt, at::kLong), {static_cast<std::int64_t>(prompt.size())}, cache,
-                 policy, options.prefill, eviction);
+                 policy, prefill, eviction);
   result.prefill_logits = lm.logits(prefilled.last_hidden)[0];
   result.last_logits = result.prefill_logits;
   result.stages = std::move(prefilled.stages);
@@ -85,7 +87,7 @@ GenerateResult generate(const CausalLm& lm,
       result.stop_reason = StopReason::kCaller;
     } else if (static_cast<std::int64_t>(result.tokens.size()) == options.max_new_tokens) {
       result.stop_reason = StopReason::kMaxNewTokens;
-    } else if (cache.next_position(0) == lm.config.max_position_embeddings) {
+    } else if (cache.next_position(0) == lm.config.context) {
       result.stop_reason = StopReason::kContext;
     } else {
       result.last_logits =

@@ -4,29 +4,22 @@
 //
 // What a Hugging Face folder says about its model: config.json and generation_config.json.
 
-#include <cmath>
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "promptdistill/io/json_file.hpp"
 #include "promptdistill/io/load_error.hpp"
+#include "promptdistill/model/family.hpp"
+#include "promptdistill/model/rope_config.hpp"
 
 namespace promptdistill {
-
-/// Rotary position embeddings: the base and, for llama3, how long wavelengths are slowed.
-struct RopeConfig {
-  enum class Type { kDefault, kLlama3 };
-
-  Type type = Type::kDefault;
-  double theta = 10000.0;
-  double factor = 1.0;
-  double low_freq_factor = 1.0;
-  double high_freq_factor = 4.0;
-  std::int64_t original_max_position_embeddings = 0;  // tokens
-};
 
 /// The sizes and flags of a decoder of the LLaMA form. Names are config.json's.
 struct ModelConfig {
@@ -38,28 +31,47 @@ struct ModelConfig {
   std::int64_t num_key_value_heads = 0;
   std::int64_t head_dim = 0;
   std::int64_t vocab_size = 0;
-  std::int64_t max_position_embeddings = 0;  // tokens: prompt and answer
+  std::int64_t max_position_embeddings = 0;  // tokens, as the file states it
+  std::int64_t context =
+      0;  // tokens that prompt and answer may have: the same after RoPE's scaling
   double rms_norm_eps = 0;
   bool tie_word_embeddings = false;
-  bool attention_bias = false;
+  bool qkv_bias = false;
+  bool o_bias = false;
   bool mlp_bias = false;
+  bool qk_norm = false;
+  bool fused_projections = false;
+  std::optional<std::int64_t> sliding_window;  // tokens, the query's own among them
+  std::vector<bool> slides;                    // [L]; empty: no layer does
   RopeConfig rope;
+  std::vector<std::pair<std::string, std::string>> names;  // Family::names
 
-  /// Reads `folder`/config.json. Throws LoadError naming the key, its value and what is supported.
-  static ModelConfig load(const std::filesystem::path& folder) {
-    return parse(JsonObject::load(folder / "config.json"));
+  /// The tokens that layer `layer` attends to: the last so many; all where nothing is returned.
+  std::optional<std::int64_t> window_of(std::int64_t layer) const {
+    if (slides.empty() || !slides[static_cast<std::size_t>(layer)]) return std::nullopt;
+    return sliding_window;
   }
 
-  static ModelConfig parse(const JsonObject& json) {
+  /// Reads `folder`/config.json. Throws LoadError naming the key, its value and what is supported.
+  static ModelConfig load(const std::filesystem::path& folder,
+                          const std::vector<Family>& families = known_families()) {
+    return parse(JsonObject::load(folder / "config.json"), families);
+  }
+
+  static ModelConfig parse(const JsonObject& json,
+                           const std::vector<Family>& families = known_families()) {
     constexpr std::int64_t kMost = std::int64_t{1} << 24;
     ModelConfig config;
-    config.model_type = json.get<std::string>("model_type");
-    require(json, "model_type", config.model_type == "llama", "llama");
-    if (json.has("quantization_config"))
-      json.fail("quantization_config",
-                "names quantised weights, which are not supported; use float32, float16 or "
-                "bfloat16 weights");
-    require(json, "hidden_act", json.get_or<std::string>("hidden_act", "silu") == "silu", "silu");
+    const Family family = find_family(json, families);
+    config.model_type = family.model_type;
+    for (const char* key : {"quantization_config", "compression_config"}) {
+      if (json.has(key))
+        json.fail(key,
+                  "names quantised weights, which are not supported; use float32, float16 or "
+                  "bfloat16 weights");
+    }
+    if (const auto act = json.get_or<std::string>("hidden_act", "silu"); act != "silu")
+      unsupported(json, "hidden_act", "silu");
     config.hidden_size = json.integer("hidden_size", 1, kMost);
     config.intermediate_size = json.integer("intermediate_size", 1, kMost);
     config.num_hidden_layers = json.integer("num_hidden_layers", 1, 4096);
@@ -78,63 +90,76 @@ struct ModelConfig {
                 "must be even for rotary embeddings, got " + std::to_string(config.head_dim));
     config.vocab_size = json.integer("vocab_size", 1, kMost);
     config.max_position_embeddings = json.integer("max_position_embeddings", 1, kMost);
-    config.rms_norm_eps = json.get_or<double>("rms_norm_eps", 1e-6);
+    config.rms_norm_eps = json.get_or<double>("rms_norm_eps", family.default_rms_norm_eps);
     if (!(config.rms_norm_eps >= 0 && config.rms_norm_eps < 1))
-      fail_number(json, "rms_norm_eps", "must be in [0, 1)");
+      json.fail("rms_norm_eps",
+                "must be in [0, 1), got " + JsonObject::shown(json.json().at("rms_norm_eps")));
     config.tie_word_embeddings = json.get_or<bool>("tie_word_embeddings", false);
-    config.attention_bias = json.get_or<bool>("attention_bias", false);
-    config.mlp_bias = json.get_or<bool>("mlp_bias", false);
-    config.rope = parse_rope(json, config.max_position_embeddings);
+    const bool attention_bias = json.get_or<bool>("attention_bias", false);
+    config.qkv_bias = family.qkv_bias.value_or(attention_bias);
+    config.o_bias = family.o_bias.value_or(attention_bias);
+    config.mlp_bias = family.mlp_bias ? *family.mlp_bias : json.get_or<bool>("mlp_bias", false);
+    config.qk_norm = family.qk_norm;
+    config.fused_projections = family.fused_projections;
+    config.names = family.names;
+    config.rope = RopeConfig::parse(json, config.head_dim, family.partial_rotary,
+                                    config.max_position_embeddings);
+    config.context = config.rope.context(config.max_position_embeddings);
+    config.parse_sliding(json, family);
     return config;
   }
 
  private:
-  static void require(const JsonObject& json,
-                      const std::string& key,
-                      bool holds,
-                      const std::string& supported) {
-    if (!holds)
-      json.fail(key, "has the value " + JsonObject::shown(json.json().at(key)) +
-                         ", which is not supported; supported: " + supported);
+  static Family find_family(const JsonObject& json, const std::vector<Family>& families) {
+    const auto type = json.get<std::string>("model_type");
+    std::string list;
+    for (const Family& family : families) {
+      if (family.model_type == type) return family;
+      if (!list.empty()) list += ", ";
+      list += family.model_type;
+    }
+    unsupported(json, "model_type", list);
   }
 
-  [[noreturn]] static void fail_number(const JsonObject& json,
+  [[noreturn]] static void unsupported(const JsonObject& json,
                                        const std::string& key,
-                                       const std::string& rule) {
-    json.fail(key, rule + ", got " + JsonObject::shown(json.json().at(key)));
+                                       const std::string& supported) {
+    json.fail(key, "has the value " + JsonObject::shown(json.json().at(key)) +
+                       ", which is not supported; supported: " + supported);
   }
 
-  static double positive(const JsonObject& json, const std::string& key, double value) {
-    if (!(std::isfinite(value) && value > 0)) fail_number(json, key, "must be a number above 0");
-    return value;
+  void parse_sliding(const JsonObject& json, const Family& family) {
+    if (family.sliding == Family::Sliding::kNone) return;
+    if (family.sliding == Family::Sliding::kUpper &&
+        !json.get_or<bool>("use_sliding_window", false))
+      return;
+    const char* key = "sliding_window";
+    if (json.has(key)) {
+      sliding_window = json.integer(key, 1, std::int64_t{1} << 40);
+    } else if (!json.json().contains(key)) {  // null says that there is none
+      sliding_window = family.default_sliding_window;
+    }
+    if (!sliding_window) return;
+    std::int64_t first = 0;
+    if (family.sliding == Family::Sliding::kUpper)
+      first = json.integer("max_window_layers", 0, std::int64_t{1} << 40, 28);  // Qwen's default
+    for (std::int64_t l = 0; l < num_hidden_layers; ++l) slides.push_back(l >= first);
+    if (json.has("layer_types")) parse_layer_types(json);
   }
 
-  /// rope_theta and rope_scaling, or, as transformers 5 writes them, both in rope_parameters (which
-  /// may leave rope_theta where it was).
-  static RopeConfig parse_rope(const JsonObject& json, std::int64_t context) {
-    RopeConfig rope;
-    const char* key = json.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
-    const JsonObject scaling =
-        json.has(key) ? json.object(key) : JsonObject(json.path(), nlohmann::json::object());
-    const JsonObject& holder = scaling.has("rope_theta") ? scaling : json;
-    if (holder.has("rope_theta"))
-      rope.theta = positive(holder, "rope_theta", holder.get<double>("rope_theta"));
-    const char* type_key = scaling.has("rope_type") ? "rope_type" : "type";
-    const std::string type = scaling.get_or<std::string>(type_key, "default");
-    if (type == "default") return rope;
-    require(scaling, type_key, type == "llama3", "default, llama3");
-    rope.type = RopeConfig::Type::kLlama3;
-    const auto number = [&](const char* name) {
-      return positive(scaling, name, scaling.get<double>(name));
-    };
-    rope.factor = number("factor");
-    rope.low_freq_factor = number("low_freq_factor");
-    rope.high_freq_factor = number("high_freq_factor");
-    if (rope.high_freq_factor <= rope.low_freq_factor)
-      fail_number(scaling, "high_freq_factor", "must be above low_freq_factor");
-    rope.original_max_position_embeddings =
-        scaling.integer("original_max_position_embeddings", 1, std::int64_t{1} << 24, context);
-    return rope;
+  /// transformers 4.53 and newer spell out what each layer does.
+  void parse_layer_types(const JsonObject& json) {
+    const char* key = "layer_types";
+    const nlohmann::json& types = json.json().at(key);
+    if (!types.is_array() || types.size() != slides.size())
+      json.fail(key, "must name the attention of each of the " + std::to_string(slides.size()) +
+                         " layers");
+    for (std::size_t l = 0; l < slides.size(); ++l) {
+      if (types[l] != "full_attention" && types[l] != "sliding_attention")
+        json.fail(key, "must hold full_attention or sliding_attention, got " +
+                           JsonObject::shown(types[l]));
+      slides[l] = types[l] == "sliding_attention";
+    }
   }
 };
 
