@@ -140,7 +140,8 @@ TEST_CASE("an entry with a field missing or of the wrong type is refused", "[io]
   for (const char* dtype : {"f32", "F8_E4M3", "", "F32 ", "U16", "C64"})
     CHECK(entry_refusal(R"({"shape":[2],"data_offsets":[0,8],"dtype":")" + std::string(dtype) +
                         "\"}") ==
-          "tensor w has dtype '" + std::string(dtype) + "', which is not supported");
+          "tensor w has dtype '" + std::string(dtype) +
+              "', which is not supported; supported: F64, F32, F16, BF16 and whole numbers");
 }
 
 TEST_CASE("a shape must fit its bytes and its bytes the file", "[io]") {

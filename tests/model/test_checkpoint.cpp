@@ -3,6 +3,8 @@
 //
 // Loading a folder: every tensor is asked for and accounted for, and stays where it is mapped.
 
+#include <fstream>
+
 #include "promptdistill/model/checkpoint.hpp"
 #include "tests/catch.hpp"
 #include "tests/io/files.hpp"
@@ -115,7 +117,100 @@ TEST_CASE("weights of other dtypes are refused", "[model]") {
   Checkpoint mixed("tiny-untied");
   mixed.at("model.norm.weight") = mixed.at("model.norm.weight").to(at::kBFloat16);
   CHECK(refusal(mixed) ==
-        "tensor model.norm.weight must have the dtype of the others, Float, got BFloat16");
+        "tensor model.norm.weight must have the dtype of the others, Float, got BFloat16; ask for "
+        "one dtype to convert to (--dtype)");
+  const TempDir dir;
+  mixed.write(dir);
+  LoadOptions options;
+  options.dtype = at::kFloat;
+  CHECK(load_causal_lm(dir.path(), options).model.norm.weight.scalar_type() == at::kFloat);
+}
+
+TEST_CASE("progress counts bytes up to all of them, and can stop", "[model]") {
+  std::vector<std::size_t> seen;
+  LoadOptions options;
+  options.dtype = at::kBFloat16;
+  std::size_t total = 0;
+  options.progress = [&](const LoadProgress& at) {
+    seen.push_back(at.bytes);
+    total = at.total;
+  };
+  load_causal_lm(tiny_folder("tiny-untied"), options);
+  CHECK(std::is_sorted(seen.begin(), seen.end()));
+  CHECK(seen.size() == Checkpoint("tiny-untied").tensors.size());
+  CHECK(seen.back() == total);
+  CHECK(total > 100'000);
+  options.progress = [](const LoadProgress&) { throw std::runtime_error("enough"); };
+  CHECK_THROWS_AS(load_causal_lm(tiny_folder("tiny-untied"), options), std::runtime_error);
+}
+
+std::int64_t resident_file_kib() {  // pages of mapped files that this process holds
+  std::ifstream in("/proc/self/status");
+  for (std::string word; in >> word;) {
+    std::int64_t kib = 0;
+    if (word == "RssFile:" && in >> kib) return kib;
+  }
+  return -1;
+}
+
+TEST_CASE("a conversion does not leave the file's copy in memory", "[model]") {
+  Checkpoint large("tiny-untied");
+  large.config["vocab_size"] = 500'000;
+  for (const char* name : {"model.embed_tokens.weight", "lm_head.weight"})
+    large.at(name) = at::zeros({500'000, 32});
+  const TempDir dir;
+  large.write(dir);  // 128 MB
+  LoadOptions options;
+  options.dtype = at::kBFloat16;
+  const std::int64_t before = resident_file_kib();
+  REQUIRE(before > 0);
+  const CausalLm lm = load_causal_lm(dir.path(), options);
+  CHECK(resident_file_kib() - before < 20'000);
+  CHECK(lm.lm_head.nbytes() == 32'000'000);
+}
+
+TEST_CASE("a checkpoint in shards is the same model, and each complaint names its shard",
+          "[model]") {
+  const Checkpoint whole("tiny-untied");
+  const auto write_shards = [&](const TempDir& dir, at::ScalarType dtype_of_second) {
+    NamedTensors first, second;
+    nlohmann::json map;
+    for (const auto& [name, tensor] : whole.tensors) {
+      const bool in_first = first.size() < 20;
+      (in_first ? first : second).emplace_back(name, tensor);
+      map[name] = in_first ? "1.safetensors" : "2.safetensors";
+    }
+    for (auto& [name, tensor] : second) tensor = tensor.to(dtype_of_second);
+    dir.write("config.json", whole.config.dump());
+    dir.write("1.safetensors", safetensors(first));
+    dir.write("2.safetensors", safetensors(second));
+    dir.write("model.safetensors.index.json", nlohmann::json{{"weight_map", map}}.dump());
+  };
+  const TempDir dir;
+  write_shards(dir, at::kFloat);
+  // Weights at other addresses may be summed in another order.
+  CHECK(apart(logits_of(load_causal_lm(dir.path())), logits_of(tiny("tiny-untied"))) < 1e-6);
+  CHECK(fingerprint(dir.path()) == fingerprint(tiny_folder("tiny-untied")));
+  write_shards(dir, at::kHalf);
+  const std::string text = message_of<LoadError>([&] { load_causal_lm(dir.path()); });
+  CHECK(contains(text, "safetensors: tensor "));
+  CHECK(contains(text, "must have the dtype of the others"));
+}
+
+TEST_CASE("fused projections are views of the mapped file", "[model]") {
+  at::set_num_threads(1);
+  const auto folder = tiny_folder("").parent_path().parent_path() / "families" / "phi3";
+  const CausalLm lm = load_causal_lm(folder);
+  const auto address = [](const at::Tensor& tensor) {
+    return static_cast<const char*>(tensor.const_data_ptr());
+  };
+  for (const DecoderLayer& layer : lm.model.layers) {
+    const Attention& a = layer.self_attn;
+    CHECK(address(a.k_proj.weight) == address(a.q_proj.weight) + a.q_proj.weight.nbytes());
+    CHECK(address(a.v_proj.weight) == address(a.k_proj.weight) + a.k_proj.weight.nbytes());
+    const Mlp& m = layer.mlp;
+    CHECK(address(m.up_proj.weight) == address(m.gate_proj.weight) + m.gate_proj.weight.nbytes());
+  }
 }
 
 TEST_CASE("a checkpoint cut short is refused", "[model]") {

@@ -31,7 +31,8 @@ TEST_CASE("angles follow the formula at any position", "[model]") {
   const ModelConfig config = rope_config(type, theta, head_dim);
   const std::vector<double> frequencies = naive_frequencies(config);
   const Ids positions{0, 1, 2, 8191, 100000};
-  const RotaryAngles angles = Rope(config, at::kCPU).at_positions(tensor_of(positions), at::kFloat, 0);
+  const RotaryAngles angles =
+      Rope(config, at::kCPU).at_positions(tensor_of(positions), at::kFloat, 0);
   REQUIRE(angles.cos.sizes() == at::IntArrayRef{5, 1, head_dim / 2});
   REQUIRE(angles.sin.sizes() == angles.cos.sizes());
   for (std::int64_t p = 0; p < 5; ++p) {
@@ -73,7 +74,8 @@ TEST_CASE("llama3 slows long waves, leaves short ones and blends between", "[mod
 TEST_CASE("rotation turns the half-split pairs and keeps their length", "[model]") {
   const ModelConfig config = rope_config(RopeConfig::Type::kDefault, 100, 6);
   const Ids positions{0, 3, 50, 51};
-  const RotaryAngles angles = Rope(config, at::kCPU).at_positions(tensor_of(positions), at::kFloat, 0);
+  const RotaryAngles angles =
+      Rope(config, at::kCPU).at_positions(tensor_of(positions), at::kFloat, 0);
   const at::Tensor x = at::randn({4, 2, 6}), y = angles.rotate(x);
   const std::vector<double> frequencies = naive_frequencies(config);
   for (std::int64_t s = 0; s < 4; ++s) {

@@ -50,7 +50,8 @@ TEST_CASE("a config of the required keys alone has the defaults of Hugging Face"
   CHECK(config.max_position_embeddings == 512);
   CHECK(config.rms_norm_eps == 1e-6);
   CHECK(!config.tie_word_embeddings);
-  CHECK(!config.attention_bias);
+  CHECK(!config.qkv_bias);
+  CHECK(!config.o_bias);
   CHECK(!config.mlp_bias);
   CHECK(config.rope.type == RopeConfig::Type::kDefault);
   CHECK(config.rope.theta == 10000.0);
@@ -66,7 +67,8 @@ TEST_CASE("what is given is taken", "[model]") {
   CHECK(config.head_dim == 16);
   CHECK(config.rms_norm_eps == 1e-5);
   CHECK(config.tie_word_embeddings);
-  CHECK(config.attention_bias);
+  CHECK(config.qkv_bias);
+  CHECK(config.o_bias);
   CHECK(config.mlp_bias);
   CHECK(config.rope.theta == 500.0);
   CHECK(parse(with(json, "head_dim", nullptr)).head_dim == 8);
@@ -131,15 +133,19 @@ TEST_CASE("a number out of range is named and shown", "[model]") {
 
 TEST_CASE("what is not supported is refused with what is", "[model]") {
   CHECK(refusal(with(llama(), "model_type", "gpt2")) ==
-        "key model_type has the value \"gpt2\", which is not supported; supported: llama");
+        "key model_type has the value \"gpt2\", which is not supported; supported: "
+        "llama, mistral, phi3, qwen2, qwen3");
   CHECK(refusal(with(llama(), "hidden_act", "gelu")) ==
         "key hidden_act has the value \"gelu\", which is not supported; supported: silu");
   CHECK(contains(refusal(with(llama(), "quantization_config", {{"bits", 4}})),
                  "key quantization_config names quantised weights, which are not supported"));
-  for (const char* type : {"linear", "dynamic", "yarn", "longrope"}) {
+  CHECK(contains(refusal(with(llama(), "compression_config", {{"bits", 4}})),
+                 "key compression_config names quantised weights, which are not supported"));
+  for (const char* type : {"mrope", "ntk", ""}) {
     const Json scaling = {{"rope_type", type}, {"factor", 2.0}};
-    const std::string rest = " has the value \"" + std::string(type) +
-                             "\", which is not supported; supported: default, llama3";
+    const std::string rest =
+        " must be a supported one: default, linear, dynamic, yarn, longrope, llama3, got \"" +
+        std::string(type) + "\"";
     CHECK(refusal(with(llama(), "rope_scaling", scaling)) == "key rope_scaling.rope_type" + rest);
     CHECK(refusal(with(llama(), "rope_parameters", scaling)) ==
           "key rope_parameters.rope_type" + rest);
