@@ -1,0 +1,398 @@
+// SPDX-FileCopyrightText: 2026 The promptdistill authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Plans against what a prefill then holds and does: cache bytes, peak, rows, and FLOPs counted
+// anew.
+
+#include "examples/common/memory_meter.hpp"
+#include "promptdistill/io/safetensors.hpp"
+#include "promptdistill/model/plan.hpp"
+#include "tests/catch.hpp"
+#include "tests/io/files.hpp"
+#include "tests/io/tiny_lm.hpp"
+
+namespace promptdistill::test {
+namespace {
+
+ModelConfig llama(std::int64_t hidden,
+                  std::int64_t layers,
+                  std::int64_t heads,
+                  std::int64_t kv_heads,
+                  std::int64_t head_dim,
+                  std::int64_t intermediate,
+                  std::int64_t vocabulary) {
+  ModelConfig config;
+  config.model_type = "llama";
+  config.hidden_size = hidden;
+  config.num_hidden_layers = layers;
+  config.num_attention_heads = heads;
+  config.num_key_value_heads = kv_heads;
+  config.head_dim = head_dim;
+  config.intermediate_size = intermediate;
+  config.vocab_size = vocabulary;
+  config.max_position_embeddings = 8192;
+  config.tie_word_embeddings = true;
+  return config;
+}
+
+ModelConfig smollm2() { return llama(576, 30, 9, 3, 64, 1536, 49152); }
+
+ModelConfig llama_70b() {
+  ModelConfig config = llama(8192, 80, 64, 8, 128, 28672, 128256);
+  config.max_position_embeddings = 131072;
+  config.tie_word_embeddings = false;
+  return config;
+}
+
+PlanRequest request_of(std::int64_t tokens, at::ScalarType dtype = at::kBFloat16) {
+  PlanRequest request;
+  request.prompt_tokens = tokens;
+  request.dtype = dtype;
+  return request;
+}
+
+DistillOptions staged(std::vector<Stage> stages, std::int64_t truncated = 0) {
+  DistillOptions options;
+  options.stages = std::move(stages);
+  options.truncated_stages = truncated;
+  return options;
+}
+
+DistillOptions windowed(std::vector<Stage> stages, std::int64_t window, std::int64_t truncated) {
+  DistillOptions options = staged(std::move(stages), truncated);
+  options.scorer = ScorerKind::kWindow;
+  options.window = window;
+  options.protect_first = 4;
+  return options;
+}
+
+/// Stages, truncation and scorers of all kinds, for a model of at least four layers.
+std::vector<DistillOptions> settings() {
+  std::vector<DistillOptions> out{{}};
+  const std::vector<std::vector<Stage>> schedules{{{0, Count{5}}},
+                                                  {{2, Ratio{0.3}}},
+                                                  {{0, Ratio{0.6}}, {2, Count{7}}},
+                                                  {{0, Count{100000}}, {1, Count{9}}}};
+  for (const auto& stages : schedules) {
+    for (const std::int64_t truncated : {std::int64_t{0}, std::int64_t{1}, kTruncateAll}) {
+      out.push_back(staged(stages, truncated));
+      out.push_back(windowed(stages, 6, truncated));
+    }
+  }
+  return out;
+}
+
+/// Keeps in every KV head the first `rows` - `window` rows and the last `window`, once.
+struct CutPerHead {
+  std::int64_t rows, window;
+  void evict(const CacheProbe& probe, LayerCache& cache) const {
+    if (!probe.prefill || cache.rows() <= rows) return;
+    const at::Tensor kept =
+        at::cat({at::arange(rows - window), at::arange(cache.rows() - window, cache.rows())});
+    cache.keep(kept.expand({cache.keys().size(0), -1}), probe.room);
+  }
+};
+
+at::Tensor ids_for(const CausalLm& lm, const PlanRequest& request) {
+  std::mt19937_64 random(7);
+  return tensor_of(random_ids(random, request.prompt_tokens * request.batch, lm.config.vocab_size));
+}
+
+void check_cache(const Plan& plan, const KvCache& cache) {
+  CHECK(plan.cache_bytes == static_cast<std::int64_t>(cache.bytes()));
+  for (std::int64_t l = 0; l < cache.layers(); ++l) {
+    const LayerPlan& layer = plan.layers.at(static_cast<std::size_t>(l));
+    std::int64_t bytes = 0;
+    for (std::int64_t b = 0; b < cache.batch(); ++b) {
+      CHECK(layer.cache_rows == cache.at(b, l).rows());
+      bytes += static_cast<std::int64_t>(cache.at(b, l).bytes());
+    }
+    CHECK(layer.cache_bytes == bytes);
+  }
+}
+
+TEST_CASE("planned cache rows and bytes and kept tokens are those of the prefill", "[model]") {
+  const std::string name = GENERATE("tiny-untied", "tiny-llama3rope");
+  const auto dtype = GENERATE(at::kFloat, at::kBFloat16);
+  const auto placement = GENERATE(Placement::kBefore, Placement::kAfter);
+  const CausalLm lm = tiny(name, dtype);
+  for (const DistillOptions& setting : settings()) {
+    for (const std::int64_t tokens : {1, 2, 8, 90}) {
+      for (const std::int64_t batch : {1, 3}) {
+        PlanRequest request = request_of(tokens, dtype);
+        request.batch = batch;
+        request.room = batch == 1 ? 0 : 5;
+        request.placement = placement;
+        INFO(to_string(setting.stages)
+             << ", truncate " << setting.truncated_stages << ", " << to_string(setting.scorer)
+             << ", " << tokens << " x " << batch);
+        KvCache cache = lm.make_cache(batch, request.room);
+        const PrefillResult result =
+            lm.prefill(ids_for(lm, request),
+                       std::vector<std::int64_t>(static_cast<std::size_t>(batch), tokens), cache,
+                       make_distiller(setting), placed(placement));
+        const Plan plan = plan_prefill(lm.config, request, setting);
+        check_cache(plan, cache);
+        for (const StageRecord& stage : result.stages)
+          CHECK(plan.layers.at(static_cast<std::size_t>(stage.layer)).kept * batch ==
+                stage.kept_positions.numel());
+      }
+    }
+  }
+}
+
+TEST_CASE("planned caches of the rivals are those of their rules", "[model]") {
+  const CausalLm lm = tiny("tiny-llama3rope");
+  for (const std::int64_t tokens : {3, 40, 41, 90}) {
+    PlanRequest request = request_of(tokens, at::kFloat);
+    request.room = 4;
+    KvCache cut = lm.make_cache(1, 4);
+    lm.prefill(ids_for(lm, request), {tokens}, cut, NoDistill{}, {}, CutPerHead{40, 8});
+    check_cache(plan_snap_kv(lm.config, request, 32, 8), cut);
+    PlanRequest chosen = request;
+    chosen.prompt_tokens = std::min<std::int64_t>(tokens, 32);
+    KvCache again = lm.make_cache(1, 4);
+    lm.prefill(ids_for(lm, chosen), {chosen.prompt_tokens}, again);
+    check_cache(plan_gem_filter(lm.config, request, 2, 32), again);
+  }
+}
+
+/// A model of this config with random weights.
+CausalLm random_lm(const ModelConfig& config, at::ScalarType dtype) {
+  const std::int64_t e = config.hidden_size, q = config.num_attention_heads * config.head_dim,
+                     kv = config.num_key_value_heads * config.head_dim,
+                     m = config.intermediate_size;
+  const auto linear = [&](std::int64_t out, std::int64_t in) {
+    return Linear{at::randn({out, in}).mul_(0.05).to(dtype), {}};
+  };
+  const RmsNorm norm{at::ones({e}).to(dtype)};
+  CausalLm lm;
+  lm.config = config;
+  lm.model.embed_tokens = at::randn({config.vocab_size, e}).to(dtype);
+  for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) {
+    DecoderLayer layer;
+    layer.input_layernorm = layer.post_attention_layernorm = norm;
+    layer.self_attn.q_proj = linear(q, e);
+    layer.self_attn.k_proj = linear(kv, e);
+    layer.self_attn.v_proj = linear(kv, e);
+    layer.self_attn.o_proj = linear(e, q);
+    layer.self_attn.head_dim = config.head_dim;
+    layer.mlp = {linear(m, e), linear(m, e), linear(e, m)};
+    lm.model.layers.push_back(std::move(layer));
+  }
+  lm.model.norm = norm;
+  lm.lm_head = lm.model.embed_tokens;
+  lm.rope = Rope(config, at::kCPU);
+  return lm;
+}
+
+std::int64_t measured_peak(const CausalLm& lm,
+                           const PlanRequest& request,
+                           const DistillOptions& options) {
+  const at::Tensor given = ids_for(lm, request);
+  const std::vector<std::int64_t> lengths(static_cast<std::size_t>(request.batch),
+                                          request.prompt_tokens);
+  const examples::MemoryMeter meter;
+  const at::Tensor ids = given.clone();
+  KvCache cache = lm.make_cache(request.batch, request.room);
+  const PrefillResult result =
+      lm.prefill(ids, lengths, cache, make_distiller(options), placed(request.placement));
+  lm.logits(result.last_hidden);
+  return meter.peak_bytes();
+}
+
+TEST_CASE("the planned peak is within a tenth of the measured one", "[model]") {
+  // Shapes in which another moment is the largest: the MLP, attention, the norm, logits.
+  const ModelConfig config =
+      GENERATE(llama(256, 4, 8, 2, 32, 700, 64), llama(128, 4, 8, 8, 64, 64, 64),
+               llama(256, 4, 8, 2, 16, 32, 64), llama(8, 4, 2, 1, 4, 8, 1000000));
+  const auto dtype = GENERATE(at::kFloat, at::kBFloat16);
+  at::set_num_threads(1);
+  at::manual_seed(3);
+  const CausalLm lm = random_lm(config, dtype);
+  for (const DistillOptions& setting :
+       {DistillOptions{}, staged({{0, Count{200}}}), windowed({{0, Count{100}}}, 64, 1),
+        windowed({{1, Count{600}}, {2, Count{100}}}, 16, kTruncateAll)}) {
+    for (const auto& [placement, batch] :
+         {std::pair{Placement::kBefore, 1}, {Placement::kAfter, 1}, {Placement::kBefore, 2}}) {
+      PlanRequest request = request_of(1500, dtype);
+      request.batch = batch;
+      request.room = 32;
+      request.placement = placement;
+      INFO("hidden " << config.hidden_size << ", MLP " << config.intermediate_size << ", "
+                     << to_string(setting.stages) << " of " << to_string(setting.scorer)
+                     << (placement == Placement::kAfter ? " after" : " before") << ", batch "
+                     << batch << ", " << at::toString(dtype));
+      const double planned = static_cast<double>(plan_prefill(config, request, setting).peak_bytes);
+      CHECK(planned / static_cast<double>(measured_peak(lm, request, setting)) ==
+            Approx(1).margin(0.1));
+    }
+  }
+}
+
+TEST_CASE("parameters are counted from the config as the checkpoint holds them", "[model]") {
+  for (const char* name : {"tiny-untied", "tiny-llama3rope"}) {  // the first has every bias
+    const auto file = SafetensorsFile::open(tiny_folder(name) / "model.safetensors");
+    std::int64_t count = 0;
+    for (const auto& [tensor, entry] : file.entries()) {
+      std::int64_t numbers = 1;
+      for (const std::int64_t size : entry.shape) numbers *= size;
+      count += numbers;
+    }
+    CHECK(parameter_count(ModelConfig::load(tiny_folder(name))) == count);
+  }
+  CHECK(parameter_count(smollm2()) == 134'515'008);
+  CHECK(parameter_count(llama_70b()) == 70'553'706'496);
+}
+
+TEST_CASE("Llama-3.1-70B at its whole context fits the published sizes", "[model]") {
+  const std::int64_t tokens = 131072;
+  const Plan full = plan_prefill(llama_70b(), request_of(tokens));
+  CHECK(full.cache_bytes ==
+        2LL * 80 * 8 * 128 * tokens * 2 + 80 * tokens * 8);  // and the positions
+  CHECK(full.layers.size() == 80);
+  CHECK(full.layers[79].cache_bytes == full.cache_bytes / 80);
+  // Weights but for the embedding, and the cache without its positions.
+  CHECK(full.decode_read_bytes ==
+        2 * (70'553'706'496 - 128256LL * 8192) + 2LL * 80 * 8 * 128 * tokens * 2);
+}
+
+/// Every product of a full prefill, one by one.
+double counted_flops(const ModelConfig& c, std::int64_t tokens) {
+  double products = 0;
+  const double e = static_cast<double>(c.hidden_size), m = static_cast<double>(c.intermediate_size),
+               q = static_cast<double>(c.num_attention_heads * c.head_dim),
+               kv = static_cast<double>(c.num_key_value_heads * c.head_dim);
+  for (std::int64_t l = 0; l < c.num_hidden_layers; ++l) {
+    for (std::int64_t i = 0; i < tokens; ++i) {
+      products += e * q + e * kv + e * kv + q * e;  // q, k, v, o
+      for (std::int64_t key = 0; key <= i; ++key) products += q /* q.k */ + q /* p.v */;
+      products += e * m + e * m + m * e;  // gate, up, down
+    }
+  }
+  return 2 * (products + e * static_cast<double>(c.vocab_size));
+}
+
+TEST_CASE("FLOPs are those of the products, one by one", "[model]") {
+  const ModelConfig config = llama(48, 3, 6, 2, 16, 100, 70);
+  const Plan full = plan_prefill(config, request_of(25));
+  CHECK(full.prefill.total() == Approx(counted_flops(config, 25)).epsilon(1e-12));
+  CHECK(full.prefill.selection == 0);
+  // A decode step after n tokens is what n + 1 cost more than n.
+  CHECK(full.decode_step.total() ==
+        Approx(counted_flops(config, 26) - counted_flops(config, 25) + full.prefill.lm_head)
+            .epsilon(1e-12));
+  PlanRequest three = request_of(25);
+  three.batch = 3;
+  CHECK(plan_prefill(config, three).prefill.total() ==
+        Approx(3 * full.prefill.total()).epsilon(1e-12));
+
+  // A stage after layer 0: that layer in full, the others on 10 tokens and the last one.
+  PlanRequest after = request_of(25);
+  after.placement = Placement::kAfter;
+  const DistillOptions stage = staged({{0, Count{10}}});
+  const auto layer = [&](std::int64_t tokens) {
+    ModelConfig one = config;
+    one.num_hidden_layers = 1;
+    return plan_prefill(one, request_of(tokens)).prefill.total() - full.prefill.lm_head;
+  };
+  const double scores = 2.0 * 6 * 16 * 25;
+  CHECK(plan_prefill(config, after, stage).prefill.total() ==
+        Approx(layer(25) + 2 * layer(11) + scores + full.prefill.lm_head).epsilon(1e-12));
+  // Before its attention: keys and values of all, one query to score, the rest on the 11 kept.
+  const double keys = 2.0 * 25 * 2 * 48 * 32, query = 2.0 * 48 * 96,
+               rest = 11 * (2 * query + 2.0 * 3 * 48 * 100) + 4.0 * 96 * 11 * 13;
+  CHECK(plan_prefill(config, request_of(25), stage).prefill.total() ==
+        Approx(keys + query + rest + 2 * layer(11) + scores + full.prefill.lm_head).epsilon(1e-12));
+  CHECK(plan_prefill(config, request_of(25), staged({{0, Count{24}}})).prefill.total() ==
+        full.prefill.total());
+
+  // GemFilter: layer 0, keys and a query of layer 1, then everything on 10 tokens.
+  CHECK(plan_gem_filter(config, request_of(25), 1, 10).prefill.total() ==
+        Approx(layer(25) + keys / 2 + query + scores +
+               plan_prefill(config, request_of(10)).prefill.total())
+            .epsilon(1e-12));
+  CHECK(plan_snap_kv(config, request_of(25), 8, 4).prefill.total() ==
+        Approx(full.prefill.total() + 3 * 4 * scores).epsilon(1e-12));
+  CHECK(plan_snap_kv(config, request_of(25), 21, 4).prefill.total() == full.prefill.total());
+}
+
+TEST_CASE("predicted speed-ups of SmolLM2 are close to those measured for README", "[model]") {
+  const DistillOptions one = windowed({{14, Count{512}}}, 16, 0),
+                       three = windowed({{7, Count{2048}}, {14, Count{512}}, {20, Count{256}}}, 32,
+                                        kTruncateAll);
+  const auto predicted = [&](std::int64_t tokens, const DistillOptions& options) {
+    const PlanRequest request = request_of(tokens);
+    return speed_up(plan_prefill(smollm2(), request, options), plan_prefill(smollm2(), request));
+  };
+  CHECK(predicted(4096, one) == Approx(1.94).epsilon(0.03));
+  CHECK(predicted(4096, three) == Approx(2.76).epsilon(0.03));
+  CHECK(predicted(7700, one) == Approx(2.02).epsilon(0.03));
+  CHECK(predicted(7700, three) == Approx(3.48).epsilon(0.03));
+}
+
+TEST_CASE("a plan orders the methods as their caches and peaks do", "[model]") {
+  const ModelConfig config = llama_70b();
+  const PlanRequest request = request_of(100000);
+  const Plan full = plan_prefill(config, request),
+             single = plan_prefill(config, request, staged({{32, Count{1024}}})),
+             cut = plan_prefill(config, request, staged({{32, Count{1024}}}, 1)),
+             gem = plan_gem_filter(config, request, 32, 1024),
+             snap = plan_snap_kv(config, request, 1024);
+  CHECK(single.cache_bytes < full.cache_bytes);
+  CHECK(cut.cache_bytes < single.cache_bytes / 30);
+  CHECK(cut.peak_bytes == single.peak_bytes);  // both before the stage
+  CHECK(single.peak_bytes < full.peak_bytes);
+  CHECK(gem.peak_bytes < single.peak_bytes);  // it keeps no cache on the way
+  CHECK(snap.peak_bytes < single.peak_bytes);
+  CHECK(speed_up(snap, full) < 1);
+  CHECK(speed_up(gem, full) < speed_up(single, full));
+  // Positions are kept per head: 8 bytes for each of the 8.
+  CHECK(snap.cache_bytes == 80LL * 1056 * (2 * 8 * 128 * 2 + 8 * 8));
+}
+
+TEST_CASE("what cannot be planned is refused, and nothing overflows unsaid", "[model]") {
+  const ModelConfig config = llama_70b();
+  const auto refusal = [&](const PlanRequest& request, const DistillOptions& options = {}) {
+    return message_of<c10::Error>([&] { plan_prefill(config, request, options); });
+  };
+  const auto with = [](std::int64_t tokens, std::int64_t batch, std::int64_t room) {
+    PlanRequest request = request_of(tokens);
+    request.batch = batch;
+    request.room = room;
+    return request;
+  };
+  using Catch::Matchers::Contains;
+  CHECK_THAT(refusal(with(0, 1, 0)), Contains("at least one token"));
+  CHECK_THAT(refusal(with(-5, 1, 0)), Contains("at least one token"));
+  CHECK_THAT(refusal(with(5, 0, 0)), Contains("at least one prompt"));
+  CHECK_THAT(refusal(with(5, 1, -1)), Contains("room"));
+  CHECK_THAT(refusal(request_of(5, at::kLong)), Contains("must be float32, float16 or bfloat16"));
+  CHECK_THAT(refusal(request_of(5), staged({{80, Count{3}}})),
+             Contains("the model has layers 0 to 79, got 80"));
+  CHECK_THAT(message_of<c10::Error>([&] { plan_gem_filter(config, request_of(5), 80, 3); }),
+             Contains("layers 0 to 79, got 80"));
+  CHECK_THAT(message_of<c10::Error>([&] { plan_gem_filter(config, request_of(5), 3, 0); }),
+             Contains("at least 1 token"));
+  CHECK_THAT(message_of<c10::Error>([&] { plan_snap_kv(config, request_of(5), 3, 0); }),
+             Contains("at least 1"));
+
+  const Plan billion =
+      plan_prefill(config, with(1'000'000'000, 1, 1000), staged({{3, Ratio{0.1}}}));
+  CHECK(billion.layers[4].cache_bytes == (100'000'001LL + 1000) * (2LL * 8 * 128 * 2 + 8));
+  CHECK(std::isfinite(billion.prefill.total()));
+  CHECK(billion.prefill.attention > 1e22);
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  for (const PlanRequest& request : {with(most, 1, 0), with(most / 8, 1, 0), with(1, most, 0),
+                                     with(1, 1, most), with(1LL << 32, 1LL << 31, 0)}) {
+    CHECK_THAT(refusal(request), Contains("below 2^63"));
+  }
+  ModelConfig absurd = config;
+  absurd.hidden_size = absurd.intermediate_size = 1 << 24;
+  absurd.num_attention_heads = absurd.head_dim = 1 << 16;
+  absurd.num_hidden_layers = 4096;
+  CHECK_THAT(message_of<c10::Error>([&] { parameter_count(absurd); }), Contains("below 2^63"));
+}
+
+}  // namespace
+}  // namespace promptdistill::test
