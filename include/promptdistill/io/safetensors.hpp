@@ -155,7 +155,9 @@ class SafetensorsFile {
   }
 
   void read_entries(const nlohmann::json& json, std::size_t data) {
-    for (const auto& [name, value] : json.items()) {
+    for (const auto& item : json.items()) {
+      const std::string& name = item.key();
+      const nlohmann::json& value = item.value();
       if (name == "__metadata__") {
         if (!value.is_object())
           throw LoadError(path_, "__metadata__", "must be a JSON object of strings");
@@ -166,7 +168,7 @@ class SafetensorsFile {
         }
         continue;
       }
-      const auto fail = [&, &name = name](const std::string& problem) {
+      const auto fail = [&](const std::string& problem) {
         throw LoadError(path_, "tensor " + name, problem);
       };
       const auto field = [&](const char* key, bool right) {
