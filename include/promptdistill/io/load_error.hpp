@@ -9,16 +9,20 @@
 #include <string>
 #include <utility>
 
+#include "promptdistill/text/utf8.hpp"
+
 namespace promptdistill {
 
 /// what() reads "promptdistill: <path>: <subject> <rule>", as in "model.safetensors: tensor
-/// lm_head.weight is missing".
+/// lm_head.weight is missing". Whatever the file holds, subject and rule are one short line of
+/// valid UTF-8 there.
 class LoadError : public std::runtime_error {
  public:
   /// `subject`: the tensor, key or part of the file; `problem`: the rule it breaks and what was
   /// found instead.
   LoadError(std::filesystem::path path, std::string subject, const std::string& problem)
-      : std::runtime_error("promptdistill: " + path.string() + ": " + subject + " " + problem),
+      : std::runtime_error("promptdistill: " + path.string() + ": " +
+                           detail::one_line(subject, 200) + " " + detail::one_line(problem, 600)),
         path_(std::move(path)),
         subject_(std::move(subject)) {}
 

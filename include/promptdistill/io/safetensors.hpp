@@ -34,7 +34,8 @@ namespace detail {
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path) {
-    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    // O_NONBLOCK: to open a FIFO would otherwise wait for a writer.
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0)
       throw LoadError(path, "the file", std::string("cannot be opened: ") + std::strerror(errno));
     struct stat status {};
@@ -126,6 +127,7 @@ class SafetensorsFile {
 
  private:
   static constexpr std::size_t kMaxHeader = 100'000'000;  // the reference implementation's bound
+  static constexpr int kMaxDepth = 3;                     // the file, a tensor, its shape
 
   explicit SafetensorsFile(const std::filesystem::path& path)
       : path_(path), file_(std::make_shared<detail::MappedFile>(path)) {
@@ -153,16 +155,19 @@ class SafetensorsFile {
     const auto* text = reinterpret_cast<const char*>(file_->data() + 8);
     std::set<std::string> names;
     std::string repeated;
-    const auto note_repeats = [&](int depth, nlohmann::json::parse_event_t event,
-                                  nlohmann::json& value) {
-      if (event == nlohmann::json::parse_event_t::key && depth == 1 &&
-          !names.insert(value.get<std::string>()).second)
+    using Event = nlohmann::json::parse_event_t;
+    const auto check = [&](int depth, Event event, nlohmann::json& value) {
+      // Refused at the first bracket too many: a value a bracket takes 70 times the file's memory.
+      if ((event == Event::object_start || event == Event::array_start) && depth >= kMaxDepth)
+        throw LoadError(path_, "the header",
+                        "must nest at most " + std::to_string(kMaxDepth) + " deep");
+      if (event == Event::key && depth == 1 && !names.insert(value.get<std::string>()).second)
         repeated = value.get<std::string>();
       return true;
     };
     nlohmann::json json;
     try {
-      json = nlohmann::json::parse(text, text + size, note_repeats);
+      json = nlohmann::json::parse(text, text + size, check);
     } catch (const nlohmann::json::exception& error) {
       throw LoadError(path_, "the header", std::string("must be JSON: ") + error.what());
     }
@@ -172,7 +177,9 @@ class SafetensorsFile {
   }
 
   void read_entries(const nlohmann::json& json, std::size_t data) {
-    for (const auto& [name, value] : json.items()) {
+    for (const auto& item : json.items()) {
+      const std::string& name = item.key();
+      const nlohmann::json& value = item.value();
       if (name == "__metadata__") {
         if (!value.is_object())
           throw LoadError(path_, "__metadata__", "must be a JSON object of strings");
@@ -183,7 +190,7 @@ class SafetensorsFile {
         }
         continue;
       }
-      const auto fail = [&, &name = name](const std::string& problem) {
+      const auto fail = [&](const std::string& problem) {
         throw LoadError(path_, "tensor " + name, problem);
       };
       const auto field = [&](const char* key, bool right) {

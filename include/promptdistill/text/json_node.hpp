@@ -26,14 +26,6 @@ inline constexpr std::size_t kMaxJsonBytes = std::size_t{64}
                                              << 20;  // real tokenizer.json files reach 33 MiB
 inline constexpr int kMaxJsonDepth = 64;
 
-/// At most `limit` bytes, in whole characters, with "..." where something was cut.
-inline std::string excerpt(std::string_view text, std::size_t limit) {
-  std::string out;
-  Utf8Repair repair;
-  repair.push(text.substr(0, limit), out);
-  return text.size() > limit ? out + "..." : out;
-}
-
 /// A value for a message. Shallow: nested values are named by their kind.
 inline std::string describe(const nlohmann::json& value) {
   if (value.is_string()) return "\"" + excerpt(value.get_ref<const std::string&>(), 80) + "\"";

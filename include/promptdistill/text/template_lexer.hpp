@@ -90,9 +90,10 @@ class TemplateLexer {
 
   /// Drops the white space before a statement that begins its line.
   void strip_indent(std::string& data, std::size_t tag) const {
-    const std::size_t line = tag == 0 ? 0 : source_.rfind('\n', tag - 1) + 1;  // npos + 1 is 0
-    if (source_.substr(line, tag - line).find_first_not_of(kSpace) != source_.npos) return;
-    data.erase(data.size() - std::min(data.size(), tag - line));
+    const std::string_view before = std::string_view(source_).substr(0, tag);
+    const std::size_t last = before.find_last_not_of(" \t\f\v");
+    if (last != before.npos && before[last] != '\n') return;
+    data.erase(data.size() - std::min(data.size(), tag - (last + 1)));  // npos + 1 is 0
   }
 
   /// Reads up to the end of a tag and leaves `at` behind it; `trims`: it ends with a minus.

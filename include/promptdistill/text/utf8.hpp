@@ -109,4 +109,25 @@ class Utf8Repair {
   std::string pending_;  // the 1 to 3 bytes of a cut-off character
 };
 
+/// At most `limit` bytes, in whole characters, with "..." where something was cut.
+inline std::string excerpt(std::string_view text, std::size_t limit) {
+  std::string out;
+  Utf8Repair repair;
+  repair.push(text.substr(0, limit), out);
+  return text.size() > limit ? out + "..." : out;
+}
+
+/// An excerpt in one line: what moves a terminal's cursor or colours it becomes a space.
+inline std::string one_line(std::string_view text, std::size_t limit) {
+  std::string out = excerpt(text, limit);
+  for (std::size_t at = 0; at < out.size();) {
+    const Utf8Step step = utf8_step(std::string_view(out).substr(at));
+    const bool control =
+        step.code_point < 0x20 || (step.code_point >= 0x7F && step.code_point < 0xA0);
+    if (control) out.replace(at, step.length, 1, ' ');
+    at += control ? 1 : step.length;
+  }
+  return out;
+}
+
 }  // namespace promptdistill::detail
