@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "examples/common/chat_flags.hpp"
 #include "examples/common/distill_flags.hpp"
 #include "examples/common/html_page.hpp"
 #include "examples/common/ids.hpp"
@@ -45,11 +46,12 @@ Exit codes: 0 answered, 1 failure, 2 bad usage, 130 stopped by Ctrl-C (the answe
 struct Flags {
   std::filesystem::path model_dir;
   std::optional<std::string> prompt, prompt_file, ids_file, system;
-  bool chat = false;
+  ex::ChatFlags chat;
   ex::DistillFlags distill;
   ex::ModelFlags model;
   std::int64_t max_new_tokens = 64;
   pd::SamplingOptions sampling;
+  std::vector<std::string> stop;
   std::optional<std::string> json_file, html_file;
   bool dump_scores = false, dump_logits = false;
 
@@ -65,12 +67,11 @@ struct Flags {
         "--ids-file", ids_file,
         "a JSON array of token ids: nothing is added to them, no tokenizer is needed");
     input->require_option(1);
-    app.add_flag("--chat", chat,
-                 "wrap the text as a user's turn in the checkpoint's own chat format");
+    chat.add_to(app);
     app.add_option("--system", system, "the system's turn (default: the chat format's own)");
     distill.add_to(app);
     const char* answer = "Answer";
-    app.add_option("--max-new-tokens", max_new_tokens, "")
+    app.add_option("--max-new-tokens", max_new_tokens, "the answer's length at most")
         ->check(CLI::PositiveNumber)
         ->capture_default_str()
         ->group(answer);
@@ -79,7 +80,20 @@ struct Flags {
         ->group(answer);
     app.add_option("--top-k", sampling.top_k, "0: off")->capture_default_str()->group(answer);
     app.add_option("--top-p", sampling.top_p, "1: off")->capture_default_str()->group(answer);
-    app.add_option("--seed", sampling.seed, "")->capture_default_str()->group(answer);
+    app.add_option("--seed", sampling.seed,
+                   "of the draws at a temperature above 0: the same seed gives the same answer")
+        ->capture_default_str()
+        ->group(answer);
+    app.add_option("--repetition-penalty", sampling.repetition_penalty,
+                   "above 1: makes tokens of the prompt and the answer so far less likely; 1: off")
+        ->capture_default_str()
+        ->group(answer);
+    app.add_option("--stop", stop,
+                   "end the answer before this text; may be given several times. A special token's "
+                   "text stands for the token")
+        ->option_text("TEXT")
+        ->allow_extra_args(false)
+        ->group(answer);
     model.add_to(app);
     const char* output = "Output";
     app.add_option("--json", json_file,
@@ -98,14 +112,16 @@ struct Flags {
     for (const auto& file : {json_file, html_file}) {
       if (file && file != "-") ex::check_writable(*file);
     }
-    if (system && !chat) throw ex::UsageError("--system needs --chat");
-    if (chat && ids_file)
+    chat.check();
+    if (system && !chat.chat) throw ex::UsageError("--system needs --chat");
+    if (chat.chat && ids_file)
       throw ex::UsageError(
           "--chat goes with --prompt or --prompt-file; token ids are taken as they are");
     if ((dump_scores || dump_logits) && !json_file)
       throw ex::UsageError("--dump-scores and --dump-logits need --json");
     ex::reading_flags([&] {
       pd::Sampler{sampling};
+      pd::StopStrings{stop};
     });  // throws on a setting out of range, before anything is loaded
   }
 };
@@ -157,6 +173,7 @@ json report(const Flags& flags,
             const pd::GenerateResult& result,
             std::size_t prompt_tokens,
             const std::optional<std::string>& text,
+            bool stopped_by_string,
             double load_seconds,
             std::int64_t peak_bytes) {
   json stages = json::array();
@@ -172,7 +189,7 @@ json report(const Flags& flags,
       {"prompt_tokens", prompt_tokens},
       {"tokens", result.tokens},
       {"text", text ? json(*text) : json()},
-      {"stop_reason", name(result.stop_reason)},
+      {"stop_reason", stopped_by_string ? "stop_string" : name(result.stop_reason)},
       {"stages", std::move(stages)},
       {"cache_rows", result.cache_rows},
       {"timings",
@@ -189,13 +206,16 @@ json report(const Flags& flags,
   all["model_dir"] = flags.model_dir.string();
   all["placement"] = flags.distill.placement;
   all["profile"] = settings.profile;
-  all["chat"] = flags.chat;
+  all["chat"] = flags.chat.chat;
+  all["date"] = flags.chat.date ? json(*flags.chat.date) : json();
   all["system"] = flags.system ? json(*flags.system) : json();
   all["max_new_tokens"] = flags.max_new_tokens;
   all["temperature"] = flags.sampling.temperature;
   all["top_k"] = flags.sampling.top_k;
   all["top_p"] = flags.sampling.top_p;
   all["seed"] = flags.sampling.seed;
+  all["repetition_penalty"] = flags.sampling.repetition_penalty;
+  all["stop"] = flags.stop;
   all["dtype"] = ex::dtype_name(lm.dtype());
   all["device"] = lm.device().str();
   all["threads"] = at::get_num_threads();
@@ -215,6 +235,8 @@ void run(const Flags& flags) {
     tokenizer = pd::Tokenizer::load(flags.model_dir);
   if (flags.html_file && !tokenizer)
     throw ex::UsageError("--html needs a tokenizer.json in MODEL_DIR");
+  if (!flags.stop.empty() && !tokenizer)
+    throw ex::UsageError("--stop needs a tokenizer.json in MODEL_DIR");
 
   pd::GenerateOptions options;
   options.stop_ids = pd::load_stop_ids(flags.model_dir);
@@ -223,14 +245,18 @@ void run(const Flags& flags) {
     ids = ex::parse_ids(read_text(*flags.ids_file), *flags.ids_file);
   } else {
     std::string text = flags.prompt ? *flags.prompt : read_text(*flags.prompt_file);
-    if (flags.chat) {
-      const pd::ChatFormat format = pd::ChatFormat::load(flags.model_dir);
+    ex::check_utf8(text, flags.prompt                ? "--prompt"
+                         : *flags.prompt_file == "-" ? "standard input"
+                                                     : *flags.prompt_file);
+    if (flags.system) ex::check_utf8(*flags.system, "--system");
+    if (flags.chat.chat) {
+      const pd::ChatFormat format = flags.chat.load(flags.model_dir);
       text = format.prompt(
           text, flags.system ? std::optional<std::string_view>(*flags.system) : std::nullopt);
       if (const auto end = tokenizer->token_to_id(format.end_of_turn()))
         options.stop_ids.insert(*end);
     }
-    ids = tokenizer->encode(text, !flags.chat);
+    ids = tokenizer->encode(text, !flags.chat.chat);
   }
 
   ex::ProgressLine progress;
@@ -249,6 +275,11 @@ void run(const Flags& flags) {
   const bool to_stdout = flags.json_file != "-";
   std::optional<pd::TextStream> stream;
   if (tokenizer) stream.emplace(*tokenizer, /*skip_special_tokens=*/true);
+  for (const std::string& stop : flags.stop) {
+    const auto id = tokenizer->token_to_id(stop);
+    if (id && tokenizer->is_special(*id)) options.stop_ids.insert(*id);
+  }
+  pd::StopStrings stops(flags.stop);
   std::string text;
   const auto emit = [&](const std::string& piece) {
     text += piece;
@@ -257,14 +288,17 @@ void run(const Flags& flags) {
   };
   options.on_token = [&](std::int64_t token) {
     progress.clear();
-    if (stream) emit(stream->push(token));
-    return !ex::interrupted();
+    if (stream) emit(stops.push(stream->push(token)));
+    return !ex::interrupted() && !stops.found();
   };
   const ex::MemoryMeter meter;
   const auto left = lm.config.context - static_cast<std::int64_t>(ids.size());
   pd::KvCache cache = lm.make_cache(1, std::clamp<std::int64_t>(left, 0, flags.max_new_tokens));
   const pd::GenerateResult result = pd::generate(lm, ids, cache, policy, options);
-  if (stream) emit(stream->finish());
+  if (stream) {
+    emit(stops.push(stream->finish()));
+    emit(stops.finish());
+  }
   if (!stream && to_stdout) fmt::print("{}", json(result.tokens).dump());
   if (to_stdout) fmt::print("\n");
 
@@ -282,9 +316,9 @@ void run(const Flags& flags) {
              static_cast<double>(result.cache_bytes) / (1 << 20),
              static_cast<double>(meter.peak_bytes()) / (1 << 20));
 
-  const json out =
-      report(flags, settings, lm, result, ids.size(),
-             tokenizer ? std::optional(text) : std::nullopt, load_seconds, meter.peak_bytes());
+  const json out = report(flags, settings, lm, result, ids.size(),
+                          tokenizer ? std::optional(text) : std::nullopt, stops.found(),
+                          load_seconds, meter.peak_bytes());
   if (flags.json_file)
     ex::write_file(to_stdout ? *flags.json_file : "/dev/stdout", out.dump(2) + "\n");
   if (flags.html_file) {

@@ -258,7 +258,7 @@ void run(const Flags& flags) {
   if (flags.prompt_tokens) {
     const ex::DistillSettings settings = flags.distill.resolve(flags.model_dir);
     const std::int64_t tokens = *flags.prompt_tokens,
-                       left = config.max_position_embeddings - tokens;
+                       left = config.context - tokens;
     pd::PlanRequest request;
     request.prompt_tokens = tokens;
     request.batch = flags.batch;
@@ -282,7 +282,7 @@ void run(const Flags& flags) {
       text +=
           ex::wrapped("  ", fmt::format("Note: beyond the context of {} tokens; the model would "
                                         "refuse to run it.",
-                                        ex::grouped(config.max_position_embeddings)));
+                                        ex::grouped(config.context)));
     const Method& shown = planned.methods[settings.options.stages.empty() ? 0 : 1];
     text += fmt::format("\n{}{}\n{}, layer by layer:\n\n{}", method_table(planned.methods),
                         notes(planned, weights), shown.name, layer_table(shown.plan));

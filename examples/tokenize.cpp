@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "examples/common/chat_flags.hpp"
 #include "examples/common/ids.hpp"
 #include "examples/common/program.hpp"
 #include "promptdistill/text.hpp"
@@ -23,19 +24,22 @@ namespace ex = promptdistill::examples;
 
 struct Flags {
   std::filesystem::path model_dir;
-  bool decode = false, chat = false, no_special_tokens = false;
+  bool decode = false, no_special_tokens = false;
+  ex::ChatFlags chat;
 };
 
 void run(const Flags& flags) {
-  if (flags.decode && flags.chat)
+  flags.chat.check();
+  if (flags.decode && flags.chat.chat)
     throw ex::UsageError("--chat wraps text, --decode reads ids: give one of them");
   const pd::Tokenizer tokenizer = pd::Tokenizer::load(flags.model_dir);
   const std::string input{std::istreambuf_iterator<char>(std::cin), {}};
+  if (!flags.decode) ex::check_utf8(input, "standard input");
   nlohmann::json out;
   if (flags.decode) {
     out = tokenizer.decode(ex::parse_ids(input, "standard input"), flags.no_special_tokens);
-  } else if (flags.chat) {
-    out = tokenizer.encode(pd::ChatFormat::load(flags.model_dir).prompt(input), false);
+  } else if (flags.chat.chat) {
+    out = tokenizer.encode(flags.chat.load(flags.model_dir).prompt(input), false);
   } else {
     out = tokenizer.encode(input, !flags.no_special_tokens);
   }
@@ -58,8 +62,7 @@ int main(int argc, char** argv) {
       ->required()
       ->option_text("MODEL_DIR");
   app.add_flag("--decode", flags.decode, "read a JSON array of ids and write their text");
-  app.add_flag("--chat", flags.chat,
-               "wrap the text as a user's turn in the checkpoint's chat format");
+  flags.chat.add_to(app);
   app.add_flag("--no-special-tokens", flags.no_special_tokens,
                "encoding: add none around the text; decoding: leave them out");
   return ex::run_program(app, argc, argv, [&] { run(flags); });

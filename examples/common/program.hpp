@@ -35,6 +35,8 @@ auto reading_flags(Work&& work) {
     return work();
   } catch (const c10::Error& error) {
     throw UsageError(error.what_without_backtrace());
+  } catch (const std::invalid_argument& error) {
+    throw UsageError(error.what());
   }
 }
 

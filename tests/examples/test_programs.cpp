@@ -200,6 +200,13 @@ TEST_CASE("bad usage exits with 2 and says how to go on", "[examples]") {
   require_message(shell(generate + "--ids-file ids.json --chat"), 2, "--chat goes with --prompt");
   require_message(shell(generate + "--ids-file ids.json --system x"), 2, "--system needs --chat");
   require_message(shell(generate + "--ids-file ids.json --dump-scores"), 2, "need --json");
+  require_message(shell(generate + "--ids-file ids.json --date x"), 2, "--date needs --chat");
+  require_message(shell(generate + "--ids-file ids.json --stop x"), 2,
+                  "--stop needs a tokenizer.json");
+  require_message(shell(generate + "--ids-file ids.json --stop ''"), 2,
+                  "a stop string must have a character");
+  require_message(shell(generate + "--ids-file ids.json --repetition-penalty 0"), 2,
+                  "repetition penalty must be above 0");
   require_message(shell(generate + "--ids-file ids.json --html x.html"), 2,
                   "--html needs a tokenizer.json");
   require_message(shell(generate + "--ids-file ids.json --device moon"), 2, "--device must be");
@@ -265,6 +272,73 @@ TEST_CASE("seeded sampling repeats itself, N = 1 works", "[examples]") {
   CHECK(first.code == 0);
   CHECK(first.out == again.out);
   CHECK(first.out != other.out);
+}
+
+TEST_CASE("a repetition penalty changes a greedy answer and is reported", "[examples]") {
+  const Shell shell;
+  shell.write("ids.json", "[5, 17, 40, 9, 33, 21, 60, 2, 11]");
+  const Ran ran =
+      shell("promptdistill-generate " + kTiny +
+            " --ids-file ids.json --max-new-tokens 8 --repetition-penalty 1.3 --json -");
+  INFO(ran.err);
+  REQUIRE(ran.code == 0);
+  const json out = json::parse(ran.out);
+  // As transformers' generate(repetition_penalty=1.3) up to its end token, 3.
+  CHECK(out.at("tokens") == json({69, 62, 7, 94, 68, 3}));
+  CHECK(out.at("stop_reason") == "stop_token");
+  CHECK(out.at("settings").at("repetition_penalty") == 1.3);
+}
+
+TEST_CASE("stop strings, another system message and a seed with a real model", "[examples][real]") {
+  const auto model = real_model();
+  if (!model) return;
+  const Shell shell;
+  const auto answer = [&](const std::string& flags) {
+    const Ran ran = shell("promptdistill-generate " + model->string() +
+                          " --chat --prompt 'Count from one to ten in words.' --max-new-tokens 40 "
+                          "--json out.json " +
+                          flags);
+    INFO(ran.err);
+    REQUIRE(ran.code == 0);
+    const json out = shell.read("out.json");
+    CHECK(out.at("text").get<std::string>() + "\n" == ran.out);
+    return out;
+  };
+  const json whole = answer("");
+  const std::string text = whole.at("text");
+  REQUIRE(text.size() > 30);
+  const std::string middle = text.substr(14, 7);  // crosses tokens
+  const json cut = answer("--stop '" + middle + "' --stop nowhere");
+  CHECK(cut.at("text") == text.substr(0, text.find(middle)));
+  CHECK(cut.at("stop_reason") == "stop_string");
+  CHECK(cut.at("tokens").size() < whole.at("tokens").size());
+  CHECK(cut.at("settings").at("stop") == json({middle, "nowhere"}));
+  const json unmet = answer("--stop nowhere");
+  CHECK(unmet.at("text") == text);
+  CHECK(unmet.at("stop_reason") == whole.at("stop_reason"));
+  // A special token has no text in an answer: it stops by its id.
+  const json special = answer("--stop '<|im_end|>' --stop '<|endoftext|>'");
+  CHECK(special.at("tokens") == whole.at("tokens"));
+  const json seeded = answer("--temperature 1 --seed 7");
+  CHECK(answer("--temperature 1 --seed 7").at("tokens") == seeded.at("tokens"));
+  CHECK(answer("--temperature 1 --seed 8").at("tokens") != seeded.at("tokens"));
+}
+
+TEST_CASE("a chat format's date, and a template that is not known", "[examples][real]") {
+  const auto model = real_model();
+  if (!model) return;
+  const Shell shell;
+  const std::string tokenize = "promptdistill-tokenize ", chat = " --chat ";
+  require_message(
+      shell(tokenize + model->string() + chat + "--date today", "Hi"), 2,
+      "--date is for a chat format that writes one, this checkpoint's is ChatML without");
+  require_message(shell(tokenize + model->string() + " --date today", "Hi"), 2,
+                  "--date needs --chat");
+  fs::create_directory(shell.folder / "other");
+  fs::create_symlink(*model / "tokenizer.json", shell.folder / "other" / "tokenizer.json");
+  shell.write("other/tokenizer_config.json", R"({"chat_template": "{{ messages }}"})");
+  require_message(shell(tokenize + "other" + chat, "Hi"), 1, "leave out --chat");
+  CHECK(shell(tokenize + "other", "Hi").code == 0);
 }
 
 TEST_CASE("a transformer that is not ours equals the oracle", "[examples]") {
@@ -334,7 +408,11 @@ TEST_CASE("tokenize goes there and back", "[examples][real]") {
   require_message(shell(tokenize + "--decode", "[1, 99999]"), 1, "99999");
   require_message(shell(tokenize + "--decode", "no json"), 1,
                   "standard input: the ids must be a JSON array");
-  require_message(shell(tokenize, "\xff"), 1, "must be valid UTF-8");
+  require_message(shell(tokenize, "\xff"), 1,
+                  "standard input: the text must be valid UTF-8, it is not at byte 0");
+  shell.write("prompt.txt", "ab\xff");
+  require_message(shell("promptdistill-generate " + model->string() + " --prompt-file prompt.txt"),
+                  1, "prompt.txt: the text must be valid UTF-8, it is not at byte 2");
   require_message(shell(tokenize + "--decode --chat"), 2, "--chat wraps text");
 }
 

@@ -51,9 +51,38 @@ TEST_CASE("greedy answers are what prefilling anew for every token gives", "[mod
   }
 }
 
-TEST_CASE("an answer ends at a stop token, which it includes", "[model]") {
+TEST_CASE("the repetition penalty covers the prompt and the answer so far", "[model]") {
+  // transformers 4.50.0: generate(do_sample=False, repetition_penalty=...). The closest two scores
+  // on the way are 0.005 apart.
+  struct Expected {
+    const char* model;
+    double penalty;
+    Ids tokens;
+  };
+  const Expected expected[] = {
+      {"tiny-untied", 1.3, {26, 32, 57, 57, 36, 62, 50, 59, 0,  2,  40, 58,
+                            18, 42, 10, 20, 3,  49, 48, 48, 27, 34, 46, 63}},
+      {"tiny-untied", 2.0, {26, 32, 57, 51, 36, 62, 16, 59, 0,  35, 48, 56,
+                            34, 37, 49, 7,  46, 38, 42, 30, 15, 28, 4,  19}},
+      {"tiny-llama3rope", 1.3, {69, 62, 7,  94, 68, 3,  61, 12, 79, 68, 69, 31,
+                                87, 44, 16, 48, 21, 46, 72, 81, 56, 57, 24, 45}},
+      {"tiny-llama3rope", 2.0, {69, 62, 7,  94, 68, 3,  61, 12, 79, 29, 31, 41,
+                                64, 44, 90, 6,  54, 19, 25, 47, 57, 67, 95, 75}}};
+  for (const Expected& e : expected) {
+    INFO(e.model << ", penalty " << e.penalty);
+    GenerateOptions options = tokens(24);
+    options.sampling.repetition_penalty = e.penalty;
+    CHECK(run(tiny(e.model), options).tokens == e.tokens);
+  }
+}
+
+TEST_CASE("an answer ends at the first of several stop tokens, which it includes", "[model]") {
   const CausalLm lm = tiny("tiny-llama3rope");
   const Ids whole = run(lm, tokens(10)).tokens;
+  GenerateOptions several = tokens(10);
+  several.stop_ids = {whole[8], whole[6], whole[3], 95};
+  CHECK(run(lm, several).tokens == Ids(whole.begin(), whole.begin() + 4));
+  CHECK(load_stop_ids(tiny_folder("tiny-llama3rope")) == std::set<std::int64_t>{2, 3});
   for (const std::size_t at : {0, 1, 6}) {
     GenerateOptions options = tokens(10);
     options.stop_ids = {whole[at], 95};

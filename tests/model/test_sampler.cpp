@@ -96,6 +96,45 @@ TEST_CASE("a tiny top-p or temperature still leaves the best", "[model]") {
   CHECK(seen.size() == kLogits.size());
 }
 
+TEST_CASE("the repetition penalty is Hugging Face's", "[model]") {
+  // What transformers 4.50.0's RepetitionPenaltyLogitsProcessor makes of these logits for the
+  // tokens 5, 2, 5, 0, 4.
+  struct Expected {
+    double penalty;
+    std::vector<double> logits;
+  };
+  const Expected expected[] = {{1.3, {0.38461539, 2.0, -1.3, 1.5, 0.0, 1.92307699, -3.0, 1.0}},
+                               {0.7, {0.71428573, 2.0, -0.7, 1.5, 0.0, 3.57142854, -3.0, 1.0}}};
+  const Ids seen{5, 2, 5, 0, 4};
+  for (const Expected& e : expected) {
+    // Greedy shows the order of every two tokens.
+    for (std::int64_t a = 0; a < 8; ++a) {
+      for (std::int64_t b = 0; b < 8; ++b) {
+        SamplingOptions o = options(0);
+        o.repetition_penalty = e.penalty;
+        at::Tensor pair = at::full({8}, -kInf);
+        pair[a] = logits()[a];
+        pair[b] = logits()[b];
+        const auto at = [&](std::int64_t i) { return e.logits[static_cast<std::size_t>(i)]; };
+        const std::int64_t best = at(a) > at(b) ? a : at(b) > at(a) ? b : std::min(a, b);
+        CHECK(Sampler(o)(pair, seen) == best);
+      }
+    }
+    // Seeded draws are those from the expected logits without a penalty.
+    SamplingOptions with = options(1.5), without = options(1.5);
+    with.repetition_penalty = e.penalty;
+    Sampler penalised(with), plain(without);
+    const at::Tensor raw = logits(), target = at::tensor(e.logits, at::kFloat);
+    for (int i = 0; i < 300; ++i) CHECK(penalised(raw, seen) == plain(target));
+    CHECK(at::equal(raw, logits()));  // left as they were
+  }
+  SamplingOptions off = options(0);
+  CHECK(Sampler(off)(logits(), seen) == 5);
+  off.repetition_penalty = 1.3;
+  CHECK(Sampler(off)(logits()) == 5);
+  CHECK(Sampler(off)(logits(), seen) == 1);
+}
+
 TEST_CASE("a seed gives the same tokens, another seed others", "[model]") {
   const auto draw = [](std::uint64_t seed) {
     SamplingOptions o = options(1.5);
@@ -160,6 +199,11 @@ TEST_CASE("each bad setting is refused by its rule", "[model]") {
   CHECK(contains(refusal(options(kInf)), "the temperature must be at least 0"));
   CHECK(contains(refusal(options(std::nan(""))), "the temperature must be at least 0"));
   CHECK(refusal(options(1, -1)) == "promptdistill: top-k must be at least 0 (0: off), got -1");
+  for (const double penalty : {0.0, -1.0, kInf, std::nan("")}) {
+    SamplingOptions o = options(1);
+    o.repetition_penalty = penalty;
+    CHECK(contains(refusal(o), "promptdistill: the repetition penalty must be above 0 (1: off)"));
+  }
   for (const double top_p : {0.0, -0.1, 1.5, std::nan("")})
     CHECK(contains(refusal(options(1, 0, top_p)),
                    "promptdistill: top-p must be above 0 and at most 1"));

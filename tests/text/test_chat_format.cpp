@@ -1,8 +1,14 @@
 // SPDX-FileCopyrightText: 2026 The promptdistill authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// ChatFormat: which templates are recognised, and text against transformers.
+// ChatFormat: which templates are recognised, and text against jinja2.
 
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -57,6 +63,106 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 bool has(const std::string& text, const std::string& part) {
   UNSCOPED_INFO(text);
   return text.find(part) != std::string::npos;
+}
+
+Json chat_golden() {
+  std::ifstream in(std::filesystem::path(PROMPTDISTILL_GOLDEN_DIR) / "text/chat.json");
+  return Json::parse(in);
+}
+
+/// The published template `name`, its text being in the golden file.
+Json published(const std::string& name) {
+  const Json golden = chat_golden();
+  for (const Json& entry : golden["templates"]) {
+    if (entry["name"] == name) return entry;
+  }
+  throw std::runtime_error("no template " + name);
+}
+
+/// What a checkpoint with the template `text` has in its tokenizer_config.json.
+Json config_of(const Json& entry, const std::string& text) {
+  Json config{{"chat_template", text}};
+  for (const char* token : {"bos_token", "eos_token"})
+    config[token] = entry.contains(token) ? entry[token] : Json();
+  return config;
+}
+
+ChatFormat load_published(const Json& entry, const std::string& text) {
+  return test::load_from<ChatFormat>("tokenizer_config.json", config_of(entry, text).dump());
+}
+
+template <class Render>
+void check_conversations(const Json& entry, const Json& conversations, const Render& render) {
+  INFO(entry["name"].get<std::string>() << ": " << entry["source"].get<std::string>());
+  for (std::size_t i = 0; i < conversations.size(); ++i) {
+    INFO("conversation " << i);
+    std::vector<ChatMessage> messages;
+    for (const Json& turn : conversations[i]) messages.push_back({turn[0], turn[1]});
+    for (const bool prompt : {true, false}) {
+      const Json& expected = entry[prompt ? "prompts" : "closed"][i];
+      if (expected.is_null()) {
+        CHECK_THROWS_AS(render(messages, prompt), std::invalid_argument);
+      } else {
+        CHECK(render(messages, prompt) == expected.get<std::string>());
+      }
+    }
+  }
+}
+
+void check_format(const Json& entry, const Json& conversations, const std::string& text) {
+  ChatFormat format = load_published(entry, text);
+  CHECK(format.name() == entry["format"]);
+  CHECK(format.end_of_turn() == entry["end_of_turn"]);
+  if (entry.contains("date")) format = format.with_date(entry["date"]);
+  check_conversations(entry, conversations, [&](const auto& messages, bool prompt) {
+    return format.render(messages, prompt);
+  });
+}
+
+TEST_CASE("conversations are rendered as jinja2 renders the published templates", "[text]") {
+  const Json golden = chat_golden();
+  std::size_t checked = 0;
+  for (const Json& entry : golden["templates"]) {
+    if (entry.contains("text")) {
+      check_format(entry, golden["conversations"], entry["text"]);
+    } else {  // a Llama template: its text is not ours to publish
+      std::optional<std::string> date;
+      if (entry["name"] != "Meta-Llama-3-8B-Instruct") date = entry.value("date", "26 Jul 2024");
+      const detail::LlamaWriter writer{entry["bos_token"], date};
+      CHECK(writer.end_of_turn() == entry["end_of_turn"]);
+      check_conversations(entry, golden["conversations"], [&](const auto& messages, bool prompt) {
+        std::string out;
+        writer.write(messages, prompt, out);
+        return out;
+      });
+    }
+    ++checked;
+  }
+  CHECK(checked >= 16);
+}
+
+TEST_CASE("Llama's own texts are recognised", "[text][real]") {
+  const char* folder = std::getenv("PROMPTDISTILL_TEMPLATES_DIR");
+  if (folder == nullptr) {
+    test::real_model_missed() = true;
+    WARN(
+        "skipped: PROMPTDISTILL_TEMPLATES_DIR names no folder; tests/golden/make_chat_golden.py "
+        "fills one");
+    return;
+  }
+  const Json golden = chat_golden();
+  for (const Json& entry : golden["templates"]) {
+    const auto file = std::filesystem::path(folder) / (entry["name"].get<std::string>() + ".jinja");
+    INFO(file);
+    std::ifstream in(file, std::ios::binary);
+    REQUIRE(in);
+    const std::string text{std::istreambuf_iterator<char>(in), {}};
+    check_format(entry, golden["conversations"], text);
+    if (entry["name"] == "Llama-3.1-8B-Instruct")
+      CHECK(load_published(entry, text).date() == "26 Jul 2024");
+    if (entry["name"] == "Llama-3.2-3B-Instruct")
+      CHECK(load_published(entry, text).date() == detail::today());
+  }
 }
 
 TEST_CASE("SmolLM2's chats are rendered as by transformers", "[text][real]") {
@@ -131,7 +237,10 @@ TEST_CASE("a template that would write anything else is refused", "[text]") {
       {"messages[0]", "messages[1]"},
       {"<|im_start|>system\n", "<|im_start|>tool\n"},
       {"{% endfor %}", "{% endfor %} "},
-      {"{% endfor %}", "{# comment #}{% endfor %}"},
+      {"{% endfor %}", "{# comment {% endfor %}"},
+      {"{{'<|im_start|>'", "{{'<|im_start|>' | upper"},
+      {"message['role'] +", "message['role'] if x else '' +"},
+      {"'\n' + message", "1 + message"},
       {"{% endfor %}", "{{ bos_token }}{% endfor %}"},
       {"{% endif %}{{", "{% endif %}{{ '\\x41' }}{{"},
       {"{% endif %}{{", "{% endif %} {{"},
@@ -142,27 +251,155 @@ TEST_CASE("a template that would write anything else is refused", "[text]") {
   for (const auto& [from, to] : changes) {
     INFO(from << " -> " << to);
     CHECK(has(complaint(replaced(kSmolLm2, from, to)),
-              "chat_template must be a known one: ChatML, with or without a default system "
-              "message; it begins \"{%"));
+              "chat_template must be a published one of ChatML, Llama 3, Phi-3 or Mistral, got "
+              "another (fingerprint "));
   }
   const std::string whole = kLaidOut;
   for (std::size_t length = 0; length + 4 < whole.size(); ++length) {
-    if (!has(complaint(whole.substr(0, length)), "must be a known one")) FAIL_CHECK(length);
+    if (!has(complaint(whole.substr(0, length)), "must be a published one")) FAIL_CHECK(length);
   }
   CHECK(has(complaint("[INST] {{ messages }}" + std::string(1000, 'x')),
-            "it begins \"[INST] {{ messages }}xxx"));
+            "that begins \"[INST] {{ messages }}xxx"));
+  CHECK(has(complaint("{{ messages }}"),
+            "; without one, write the markers into the prompt and encode it as it is (programs: "
+            "leave out --chat)"));
   CHECK(complaint(std::string(100'000, '{')).size() < 500);
+}
+
+TEST_CASE("one format's checkpoints differ in their default system message and date", "[text]") {
+  const Json qwen = published("Qwen2.5-7B-Instruct");
+  const std::string text = qwen["text"],
+                    line = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.";
+  CHECK(load_published(qwen, text).default_system() == line);
+  const std::string once = replaced(text, line, "Be kind"), both = replaced(once, line, "Be kind");
+  CHECK(load_published(qwen, both).default_system() == "Be kind");
+  CHECK(has(complaint(once), "must be a published one"));
+  const auto print = [](const std::string& source) {
+    return detail::TemplateFingerprint::of(*detail::TemplateLexer::read(source));
+  };
+  const auto first = print("{% set date_string = \"26 Jul 2024\" %}{{ date_string }}"),
+             second = print("{%- set date_string = '1 Jan 2030' -%} {{ date_string }}"),
+             third = print("{% set other = '1 Jan 2030' %}{{ date_string }}");
+  CHECK(first.date == "26 Jul 2024");
+  CHECK(second.date == "1 Jan 2030");
+  CHECK(first.value == second.value);
+  CHECK_FALSE(third.date);
+  CHECK(third.value != first.value);
+}
+
+TEST_CASE("white space, quotes and comments of a template do not count", "[text]") {
+  const auto print = [](const std::string& source) {
+    const auto tokens = detail::TemplateLexer::read(source);
+    return tokens ? detail::TemplateFingerprint::of(*tokens).value : 0;
+  };
+  const auto same = [&](const std::string& a, const std::string& b) {
+    UNSCOPED_INFO(a << "\n" << b);
+    return print(a) == print(b) && print(a) != 0;
+  };
+  CHECK(same("a{% if x %}b{% endif %}",
+             "{# one\n #}a\n{#- two -#}\n{%- if x -%}\n b {#- -#}{% endif %}"));
+  CHECK(same("{{ f('a', \"b\")[{'c': 1}] }}", "{{- f( \"a\",'b' ) [{ 'c':1}] -}}"));
+  CHECK(same("{% if x %}\n  {# c #}\na", "{% if x %}a"));
+  CHECK(same("{{ {'a': {'b': c}} }}", "{{{'a':{'b':c}}}}"));
+  CHECK(same("x\n  {%+ if y %}", "x\n{{ '  ' }}{% if y %}"));
+  CHECK(same("{{ a }}\n", "{{ a }}"));
+  CHECK_FALSE(same("{{ a }}{# c #}\n\nb", "{{ a }}\n\nb"));
+  CHECK_FALSE(same("x {# c -#} y", "x {# c #} y"));
+  CHECK_FALSE(same("{{ f('a') }}", "{{ f(a) }}"));
+  CHECK_FALSE(same("{{ f('a') }}", "{{ f( }}a{{ ) }}"));
+  CHECK_FALSE(same("{{ 'a' | f }}", "a{{ f }}"));
+  CHECK_FALSE(same("{% set a = 'b' + c %}", "{% set a = b + c %}"));
+  CHECK(print("{{ 'a' + (b if c else d) }}") != 0);
+  for (const char* unclear :
+       {"{{ 'a' + b if c }}", "{{ a + 1 }}", "{{ a == b }}", "{{ a - b }}", "{{ a, b }}",
+        "{{ not a }}", "{{ +a }}", "{{ a + }}", "{{ a ++ b }}", "{{ }}"})
+    CHECK(print(unclear) == 0);
+}
+
+TEST_CASE("bos_token may be an object, and must be there where it is written", "[text]") {
+  const Json mistral = published("Mistral-Nemo-Instruct-2407"),
+             qwen = published("Qwen2.5-7B-Instruct");
+  Json config = config_of(mistral, mistral["text"]);
+  const auto prompt = [&] {
+    return test::load_from<ChatFormat>("tokenizer_config.json", config.dump()).prompt("Hi");
+  };
+  const auto error = [&] {
+    return test::load_error<ChatFormat>("tokenizer_config.json", config.dump());
+  };
+  config["bos_token"] = {{"__type", "AddedToken"}, {"content", "<bos>"}};
+  CHECK(prompt() == "<bos>[INST]Hi[/INST]");
+  config["bos_token"] = {{"text", "<bos>"}};
+  CHECK(has(error(), "tokenizer_config.json: bos_token.content is missing"));
+  config["bos_token"] = 1;
+  CHECK(has(error(), "bos_token must be a string, got 1"));
+  config["bos_token"] = nullptr;
+  CHECK(has(error(), "bos_token is missing: this checkpoint's chat template writes it"));
+  config["bos_token"] = "<s>";
+  config.erase("eos_token");
+  CHECK(has(error(), "eos_token is missing: this checkpoint's chat template writes it"));
+  // A template in a file of its own takes them from the same place.
+  const test::TemporaryFolder folder;
+  folder.write("chat_template.jinja", mistral["text"].get<std::string>());
+  CHECK(has(test::load_error<ChatFormat>(folder), "tokenizer_config.json: file is missing"));
+  folder.write("tokenizer_config.json", R"({"bos_token": "<1>", "eos_token": "<2>"})");
+  CHECK(ChatFormat::load(folder.path()).prompt("Hi") == "<1>[INST]Hi[/INST]");
+  CHECK(ChatFormat::load(folder.path()).end_of_turn() == "<2>");
+  folder.write("chat_template.jinja", qwen["text"].get<std::string>());
+  folder.write("tokenizer_config.json", "{}");
+  CHECK(ChatFormat::load(folder.path()).name() == "ChatML");
+}
+
+TEST_CASE("conversations that a format cannot hold are refused with the rule", "[text]") {
+  const auto refusal = [](const char* name,
+                          const std::vector<ChatMessage>& messages) -> std::string {
+    const Json entry = published(name);
+    try {
+      load_published(entry, entry["text"]).render(messages);
+    } catch (const std::invalid_argument& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  const ChatMessage system{"system", "s"}, user{"user", "u"}, tool{"tool", "t"};
+  CHECK(
+      refusal("Mistral-7B-Instruct-v0.3", {user, user}) ==
+      "promptdistill: this chat format's turns must alternate, user first after an optional system "
+      "message, got user where assistant must be");
+  CHECK(refusal("Mistral-7B-Instruct-v0.2, without system messages", {system, user}) ==
+        "promptdistill: this chat format's turns must alternate, user first and without a system "
+        "message, got system where user must be");
+  CHECK(refusal("Qwen2.5-7B-Instruct", {}) ==
+        "promptdistill: a conversation must have at least one message, got none");
+  for (const char* name : {"Qwen2.5-7B-Instruct", "Phi-3.5-mini-instruct"})
+    CHECK(refusal(name, {user, tool}) ==
+          "promptdistill: a message's role must be system, user or assistant, got tool");
+  CHECK(
+      has(refusal("Mistral-Nemo-Instruct-2407", {user, tool}), "got tool where assistant must be"));
+  CHECK(refusal("Qwen2-7B-Instruct", {user, tool}) == "accepted");  // writes every role alike
+}
+
+TEST_CASE("a date is for Llama's formats", "[text]") {
+  const ChatFormat format = load(kSmolLm2);
+  CHECK_FALSE(format.date());
+  CHECK_THROWS_WITH(format.with_date("1 Jan 2030"),
+                    "promptdistill: a date must be for a chat format that writes one (Llama 3.1 to "
+                    "3.3), got ChatML");
+  char expected[12];
+  const std::time_t now = std::time(nullptr);
+  std::strftime(expected, sizeof expected, "%d %b %Y", std::localtime(&now));
+  CHECK(detail::today() == expected);
 }
 
 TEST_CASE("a checkpoint without a chat format says so", "[text]") {
   const auto error = [](const char* text) {
     return test::load_error<ChatFormat>("tokenizer_config.json", text);
   };
-  CHECK(has(
-      error("{}"),
-      "tokenizer_config.json: chat_template is missing: this checkpoint defines no chat format"));
-  CHECK(
-      has(complaint(nullptr), "chat_template is missing: this checkpoint defines no chat format"));
+  CHECK(has(error("{}"),
+            "tokenizer_config.json: chat_template is missing: this checkpoint defines no chat "
+            "format; without one, write the markers"));
+  CHECK(has(complaint(nullptr),
+            "chat_template is missing: this checkpoint defines no chat format; without one, write "
+            "the markers"));
   CHECK(has(complaint(3), "chat_template must be a string, got 3"));
   CHECK(has(complaint({3}), "chat_template[0] must be an object, got 3"));
   CHECK(has(error("[]"), "file must be an object, got an array"));

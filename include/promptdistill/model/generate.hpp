@@ -40,7 +40,7 @@ struct GenerateResult {
   std::vector<std::int64_t> cache_rows;  // [L] after prefill
   std::size_t cache_bytes;               // after prefill, the room for the answer included
   at::Tensor prefill_logits;             // [V] float32
-  at::Tensor last_logits;                // [V] float32, those the last token came from
+  at::Tensor last_logits;                // [V] float32, those the last token came from, unpenalised
   double prefill_seconds;                // to the first token: what a user waits
   double decode_seconds;                 // of the tokens after the first
 };
@@ -76,10 +76,12 @@ GenerateResult generate(const CausalLm& lm,
   result.stages = std::move(prefilled.stages);
   result.cache_rows = cache.rows();
   result.cache_bytes = cache.bytes();
-  std::int64_t token = sample(result.last_logits);
+  std::vector<std::int64_t> seen = prompt;  // and the answer so far
+  std::int64_t token = sample(result.last_logits, seen);
   const auto first = Clock::now();
   for (;;) {
     result.tokens.push_back(token);
+    seen.push_back(token);
     const bool go_on = !options.on_token || options.on_token(token);
     if (options.stop_ids.contains(token)) {
       result.stop_reason = StopReason::kStopToken;
@@ -92,7 +94,7 @@ GenerateResult generate(const CausalLm& lm,
     } else {
       result.last_logits =
           lm.logits(lm.append(at::tensor({token}, at::kLong), {1}, cache, eviction))[0];
-      token = sample(result.last_logits);
+      token = sample(result.last_logits, seen);
       continue;
     }
     break;

@@ -65,12 +65,14 @@ struct ModelSizes {
         queries(Number(heads) * config.head_dim),
         keys(Number(kv_heads) * config.head_dim),
         mlp(config.intermediate_size),
-        angles(config.head_dim),
+        angles(config.rope.rotary_dim),
         vocabulary(config.vocab_size),
         tied(config.tie_word_embeddings) {
     const Number norms = 2 * hidden;
     Number layer = 2 * hidden * (queries + keys) + 3 * hidden * mlp + norms;
-    if (config.attention_bias) layer += queries + 2 * keys + hidden;
+    if (config.qkv_bias) layer += queries + 2 * keys;
+    if (config.o_bias) layer += hidden;
+    if (config.qk_norm) layer += 2 * Number(config.head_dim);
     if (config.mlp_bias) layer += 2 * mlp + hidden;
     parameters = layers * layer + hidden + vocabulary * hidden * (tied ? 1 : 2);
   }

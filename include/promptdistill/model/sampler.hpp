@@ -2,7 +2,8 @@
 // SPDX-FileCopyrightText: 2026 The promptdistill authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Chooses the next token: greedy, or seeded sampling with temperature, top-k and top-p.
+// Chooses the next token: greedy, or seeded sampling with temperature, top-k and top-p; either with
+// a repetition penalty.
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
@@ -15,13 +16,16 @@
 
 namespace promptdistill {
 
-/// Temperature 0 is greedy. top_k 0 and top_p 1 are off; they apply after the temperature, top-k
-/// first (as Hugging Face does).
+/// Temperature 0 is greedy. top_k 0, top_p 1 and repetition_penalty 1 are off. The penalty applies
+/// first, greedy or not, then the temperature, top-k and top-p (as Hugging Face does).
 struct SamplingOptions {
   double temperature = 0;
   std::int64_t top_k = 0;
   double top_p = 1;
   std::uint64_t seed = 0;
+  /// Logits of tokens seen before are divided by it where positive, multiplied where negative
+  /// (arXiv 1909.05858, section 4.1).
+  double repetition_penalty = 1;
 };
 
 /// Holds one request's random state: the same seed and logits give the same tokens, on every
@@ -37,13 +41,18 @@ class Sampler {
                       options.top_k);
     TORCH_CHECK_VALUE(options.top_p > 0 && options.top_p <= 1,
                       "promptdistill: top-p must be above 0 and at most 1, got ", options.top_p);
+    TORCH_CHECK_VALUE(options.repetition_penalty > 0 &&
+                          options.repetition_penalty < std::numeric_limits<double>::infinity(),
+                      "promptdistill: the repetition penalty must be above 0 (1: off), got ",
+                      options.repetition_penalty);
   }
 
-  /// `logits` [V] float32. Throws c10::ValueError where they hold NaN or no finite best one,
-  /// before anything is drawn.
-  std::int64_t operator()(const at::Tensor& logits) {
-    TORCH_CHECK_VALUE(logits.dim() == 1 && logits.numel() > 0,
-                      "promptdistill: logits must be [V], got ", logits.sizes());
+  /// `raw` [V] float32, left as it is; `seen`: the tokens in [0, V) that the penalty is for. Throws
+  /// c10::ValueError where the logits hold NaN or no finite best one, before anything is drawn.
+  std::int64_t operator()(const at::Tensor& raw, at::IntArrayRef seen = {}) {
+    TORCH_CHECK_VALUE(raw.dim() == 1 && raw.numel() > 0, "promptdistill: logits must be [V], got ",
+                      raw.sizes());
+    const at::Tensor logits = penalised(raw, seen);
     const double best = logits.max().item<double>();  // NaN where there is one
     TORCH_CHECK_VALUE(!std::isnan(best),
                       "promptdistill: logits must be numbers, got NaN; the checkpoint's weights or "
@@ -74,6 +83,14 @@ class Sampler {
   }
 
  private:
+  at::Tensor penalised(const at::Tensor& logits, at::IntArrayRef seen) const {
+    const double penalty = options_.repetition_penalty;
+    if (penalty == 1 || seen.empty()) return logits;
+    const at::Tensor ids = at::tensor(seen, at::kLong).to(logits.device());
+    const at::Tensor was = logits.gather(0, ids);
+    return logits.scatter(0, ids, at::where(was.lt(0), was.mul(penalty), was.div(penalty)));
+  }
+
   SamplingOptions options_;
   at::Generator generator_;
 };

@@ -4,65 +4,75 @@
 //
 // The chat format a checkpoint was trained with, recognised from its own template.
 
-#include <array>
 #include <cstddef>
+#include <cstdio>
 #include <filesystem>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "promptdistill/io/load_error.hpp"
+#include "promptdistill/text/chat_message.hpp"
+#include "promptdistill/text/chat_writers.hpp"
 #include "promptdistill/text/json_node.hpp"
+#include "promptdistill/text/known_templates.hpp"
+#include "promptdistill/text/template_fingerprint.hpp"
 #include "promptdistill/text/template_lexer.hpp"
 
 namespace promptdistill {
 
-struct ChatMessage {
-  std::string role;  // "system", "user", "assistant"
-  std::string content;
-};
-
-/// ChatML: <|im_start|>role, a line end, the content, <|im_end|>, a line end. An immutable value.
+/// ChatML (SmolLM2, Qwen2, Qwen2.5), Llama 3 to 3.3, Phi-3 to 4-mini, or Mistral. An immutable
+/// value.
 ///
-/// No template is run. A template is recognised if it writes what one of the known ones writes; any
-/// other is refused.
+/// No template is run. A template is recognised if it is token for token a published one, however
+/// it is laid out; any other is refused, as a wrong prompt does its damage silently.
 class ChatFormat {
  public:
   /// Reads the template from folder/chat_template.jinja if there, else from chat_template in
-  /// folder/tokenizer_config.json (of several named ones, "default"). Throws LoadError where there
-  /// is none or it is not a known one.
+  /// folder/tokenizer_config.json (of several named ones, "default"), and the texts of bos_token
+  /// and eos_token from the latter. Throws LoadError where there is no template or it is not a
+  /// known one.
   static ChatFormat load(const std::filesystem::path& folder) {
     const std::filesystem::path jinja = folder / "chat_template.jinja",
                                 config = folder / "tokenizer_config.json";
     std::error_code error;
     if (std::filesystem::exists(jinja, error))
-      return recognise(detail::read_text_file(jinja), jinja);
+      return recognise(detail::read_text_file(jinja), jinja, config);
     const nlohmann::json json = detail::read_json(config);
     const auto node = detail::JsonNode(config, "", json).find("chat_template");
     if (!node || node->value().is_null()) {
-      throw LoadError(config, "chat_template",
-                      "is missing: this checkpoint defines no chat format");
+      throw LoadError(
+          config, "chat_template",
+          std::string("is missing: this checkpoint defines no chat format; ") + kRawText);
     }
-    return recognise(node->value().is_array() ? default_template(*node) : node->string(), config);
+    return recognise(node->value().is_array() ? default_template(*node) : node->string(), config,
+                     config);
   }
 
-  /// What transformers' apply_chat_template makes of it. Contents are taken as they are: markers in
-  /// them are not escaped.
+  /// "ChatML", "Llama 3", "Phi-3" or "Mistral".
+  std::string_view name() const {
+    return std::visit([](const auto& writer) { return writer.kName; }, writer_);
+  }
+
+  /// What transformers' apply_chat_template makes of it, the tokens at its beginning and end
+  /// included: encode it without adding special tokens. Contents are taken as they are: markers in
+  /// them are not escaped. Throws std::invalid_argument where the template refuses the conversation
+  /// (Mistral's turns must alternate), or where a role is one that it would not write.
   std::string render(std::span<const ChatMessage> messages,
                      bool add_generation_prompt = true) const {
     std::string text;
-    if (default_system_ && !messages.empty() && messages.front().role != "system")
-      append("system", *default_system_, text);
-    for (const ChatMessage& message : messages) append(message.role, message.content, text);
-    if (add_generation_prompt) text += "<|im_start|>assistant\n";
+    std::visit([&](const auto& writer) { writer.write(messages, add_generation_prompt, text); },
+               writer_);
     return text;
   }
 
   /// One question, up to where the answer begins; without `system` the template's own default is
-  /// used, if it has one.
+  /// used, if it has one. Throws what render throws.
   std::string prompt(std::string_view user, std::optional<std::string_view> system = {}) const {
     std::vector<ChatMessage> messages;
     if (system) messages.push_back({"system", std::string(*system)});
@@ -71,14 +81,42 @@ class ChatFormat {
   }
 
   /// The token that ends a message.
-  std::string end_of_turn() const { return "<|im_end|>"; }
+  std::string end_of_turn() const {
+    return std::visit([](const auto& writer) { return writer.end_of_turn(); }, writer_);
+  }
 
   /// The system message that the template puts before a conversation without one.
-  const std::optional<std::string>& default_system() const { return default_system_; }
+  std::optional<std::string> default_system() const {
+    const auto* writer = std::get_if<detail::ChatMlWriter>(&writer_);
+    return writer != nullptr ? writer->default_system : std::nullopt;
+  }
+
+  /// The date that is written as today's: Llama 3.1's own default, the day of loading for 3.2's.
+  std::optional<std::string> date() const {
+    const auto* writer = std::get_if<detail::LlamaWriter>(&writer_);
+    return writer != nullptr ? writer->date : std::nullopt;
+  }
+
+  /// The same format with another date, in any form. Throws std::invalid_argument where it writes
+  /// none.
+  ChatFormat with_date(std::string date) const {
+    if (!this->date()) {
+      throw std::invalid_argument(
+          "promptdistill: a date must be for a chat format that writes one "
+          "(Llama 3.1 to 3.3), got " +
+          std::string(name()));
+    }
+    ChatFormat format = *this;
+    std::get<detail::LlamaWriter>(format.writer_).date = std::move(date);
+    return format;
+  }
 
  private:
-  using Tokens = std::vector<detail::TemplateToken>;
-  static constexpr char kHole = '\x01';  // stands for the default system message in the forms below
+  static constexpr const char* kRawText =
+      "without one, write the markers into the prompt and encode it as it is (programs: leave out "
+      "--chat)";
+
+  explicit ChatFormat(detail::ChatWriter writer) : writer_(std::move(writer)) {}
 
   static std::string default_template(const detail::JsonNode& list) {
     for (std::size_t i = 0; i < list.value().size(); ++i) {
@@ -88,64 +126,37 @@ class ChatFormat {
     list.fail("must have a template named \"default\"");
   }
 
-  static ChatFormat recognise(std::string_view source, const std::filesystem::path& file) {
-    static constexpr std::string_view kDefine =
-        "{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% "
-        "endif %}";
-    static constexpr std::string_view kDefault =
-        "{% if loop.first and messages[0].role != 'system' "
-        "%}<|im_start|>system\n\x01<|im_end|>\n{{ '' }}{% endif %}";
-    static constexpr std::string_view kMessage =
-        "<|im_start|>{{ message.role }}{{ '\n' }}{{ message.content }}<|im_end|>{{ '\n' }}";
-    static constexpr std::string_view kPrompt =
-        "{% if add_generation_prompt %}<|im_start|>assistant{{ '\n' }}{% endif %}";
+  static ChatFormat recognise(std::string_view source,
+                              const std::filesystem::path& file,
+                              const std::filesystem::path& config) {
+    std::string print = "none";
     if (const auto tokens = detail::TemplateLexer::read(source)) {
-      for (const bool defines : {false, true}) {
-        for (const bool has_default : {true, false}) {
-          std::string form(defines ? kDefine : "");
-          form.append("{% for message in messages %}")
-              .append(has_default ? kDefault : "")
-              .append(kMessage);
-          form.append("{% endfor %}").append(kPrompt);
-          ChatFormat format;
-          if (matches(*tokens, *detail::TemplateLexer::read(form), format.default_system_))
-            return format;
-        }
-      }
+      const auto fingerprint = detail::TemplateFingerprint::of(*tokens);
+      auto writer = detail::known_template(
+          fingerprint, [&](const char* name) { return special_token(config, name); });
+      if (writer) return ChatFormat(std::move(*writer));
+      char digits[17];
+      std::snprintf(digits, sizeof digits, "%016llx",
+                    static_cast<unsigned long long>(fingerprint.value));
+      print = digits;
     }
-    throw LoadError(
-        file, "chat_template",
-        "must be a known one: ChatML, with or without a default system message; it begins \"" +
-            detail::excerpt(source, 160) + "\"");
+    throw LoadError(file, "chat_template",
+                    "must be a published one of ChatML, Llama 3, Phi-3 or Mistral, got another "
+                    "(fingerprint " +
+                        print + ") that begins \"" + detail::excerpt(source, 160) + "\"; " +
+                        kRawText);
   }
 
-  static bool matches(const Tokens& tokens,
-                      const Tokens& form,
-                      std::optional<std::string>& filling) {
-    if (tokens.size() != form.size()) return false;
-    for (std::size_t i = 0; i < form.size(); ++i) {
-      const std::size_t hole = form[i].text.find(kHole);
-      if (hole == std::string::npos) {
-        if (tokens[i] != form[i]) return false;
-        continue;
-      }
-      const std::string_view text = tokens[i].text,
-                             before = std::string_view(form[i].text).substr(0, hole),
-                             after = std::string_view(form[i].text).substr(hole + 1);
-      if (tokens[i].kind != form[i].kind || text.size() < before.size() + after.size() ||
-          !text.starts_with(before) || !text.ends_with(after)) {
-        return false;
-      }
-      filling = std::string(text.substr(before.size(), text.size() - before.size() - after.size()));
-    }
-    return true;
+  /// The text of bos_token or eos_token: a string, or an object that has it as its content.
+  static std::string special_token(const std::filesystem::path& config, const char* name) {
+    const nlohmann::json json = detail::read_json(config);
+    const auto node = detail::JsonNode(config, "", json).find(name);
+    if (!node || node->value().is_null())
+      throw LoadError(config, name, "is missing: this checkpoint's chat template writes it");
+    return node->value().is_object() ? node->at("content").string() : node->string();
   }
 
-  static void append(std::string_view role, std::string_view content, std::string& out) {
-    out.append("<|im_start|>").append(role).append("\n").append(content).append("<|im_end|>\n");
-  }
-
-  std::optional<std::string> default_system_;
+  detail::ChatWriter writer_;
 };
 
 }  // namespace promptdistill

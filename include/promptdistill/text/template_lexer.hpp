@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,7 +17,7 @@
 namespace promptdistill::detail {
 
 /// kOutput: text that is written; kCode: a name or sign inside a tag, "{%" and "%}" around a
-/// statement; kString: a string inside a statement.
+/// statement, "{{" before an expression; kString: a string inside of either.
 struct TemplateToken {
   enum class Kind { kOutput, kCode, kString };
   Kind kind;
@@ -27,11 +28,13 @@ struct TemplateToken {
 
 /// Reads Jinja with trim_blocks and lstrip_blocks set, as transformers renders chat templates. What
 /// writes the same is the same list: {{ 'a' + b }}, {{ "a" ~ b }} and a{{ b }}; message.role and
-/// message['role']; any white space within tags.
+/// message['role']; any white space within tags; any comments.
 class TemplateLexer {
  public:
-  /// Empty where `source` has a comment, an unclosed tag, or a string escape that is not one of \n
-  /// \r \t \\ \' \".
+  /// Empty where `source` has an unclosed tag, an expression that computes (joined to its
+  /// neighbours only values, calls and filters stay what they are), or a string escape other than
+  /// \n \r \t \\ \'
+  /// \".
   static std::optional<std::vector<TemplateToken>> read(std::string_view source) {
     TemplateLexer lexer(source);
     if (!lexer.run()) return std::nullopt;
@@ -55,6 +58,10 @@ class TemplateLexer {
     for (std::size_t at = 0;;) {
       const std::size_t tag = find_tag(at);
       std::string data = source_.substr(at, tag == source_.npos ? tag : tag - at);
+      const std::size_t line = data.rfind('\n') + 1;  // npos + 1 is 0
+      const bool indents = tag != source_.npos && (line > 0 || at == 0) &&
+                           data.find_first_not_of(kSpace, line) == data.npos;
+      const std::size_t indent = indents ? data.size() - line : 0;
       if (trim_all) data.erase(0, data.find_first_not_of(kSpace));
       if (trim_newline && data.starts_with('\n')) data.erase(0, 1);
       if (tag == source_.npos) {
@@ -62,20 +69,23 @@ class TemplateLexer {
         return true;
       }
       const char kind = source_[tag + 1];
-      if (kind == '#') return false;
       at = tag + 2;
       const char sign = at < source_.size() ? source_[at] : '\0';
       if (sign == '-') {
         data.erase(data.find_last_not_of(kSpace) + 1);
-      } else if (kind == '%' && sign != '+') {
-        strip_indent(data, tag);
+      } else if (kind != '{' && sign != '+') {  // the white space before it on its line
+        data.erase(data.size() - std::min(data.size(), indent));
       }
-      if (sign == '-' || (sign == '+' && kind == '%')) ++at;
+      if (sign == '-' || (sign == '+' && kind != '{')) ++at;
       output(data);
-      if (kind == '%') tokens_.push_back({Kind::kCode, "{%"});
-      if (!tag_body(at, kind == '%', trim_all)) return false;
-      if (kind == '%') tokens_.push_back({Kind::kCode, "%}"});
-      trim_newline = kind == '%' && !trim_all;
+      if (kind == '#') {
+        if (!comment(at, trim_all)) return false;
+      } else {
+        if (kind == '%') tokens_.push_back({Kind::kCode, "{%"});
+        if (!tag_body(at, kind == '%', trim_all)) return false;
+        if (kind == '%') tokens_.push_back({Kind::kCode, "%}"});
+      }
+      trim_newline = kind != '{' && !trim_all;
     }
   }
 
@@ -88,51 +98,59 @@ class TemplateLexer {
     return source_.npos;
   }
 
-  /// Drops the white space before a statement that begins its line.
-  void strip_indent(std::string& data, std::size_t tag) const {
-    const std::string_view before = std::string_view(source_).substr(0, tag);
-    const std::size_t last = before.find_last_not_of(" \t\f\v");
-    if (last != before.npos && before[last] != '\n') return;
-    data.erase(data.size() - std::min(data.size(), tag - (last + 1)));  // npos + 1 is 0
+  /// Leaves `at` behind the comment that it stands in; `trims`: it ends with a minus.
+  bool comment(std::size_t& at, bool& trims) const {
+    const std::size_t end = source_.find("#}", at);
+    if (end == source_.npos) return false;
+    trims = end > at && source_[end - 1] == '-';
+    at = end + 2;
+    return true;
   }
 
   /// Reads up to the end of a tag and leaves `at` behind it; `trims`: it ends with a minus.
   bool tag_body(std::size_t& at, bool statement, bool& trims) {
     const std::string_view end = statement ? "%}" : "}}";
-    bool fresh = !statement;  // an expression begins here
+    int depth = 0;            // open brackets
+    bool fresh = !statement;  // what an expression writes next begins here
     while (at < source_.size()) {
       const std::string_view rest = std::string_view(source_).substr(at);
       const char c = rest.front();
       trims = c == '-' && rest.substr(1).starts_with(end);
-      if (trims || rest.starts_with(end)) {
+      if (depth == 0 && (trims || rest.starts_with(end))) {
         at += trims ? 3 : 2;
-        return true;
+        return !fresh;
       }
       if (kSpace.find(c) != kSpace.npos) {
         ++at;
-      } else if (c == '\'' || c == '"') {
-        const auto literal = string(at);
-        if (!literal) return false;
-        if (statement || after_bracket()) {
-          tokens_.push_back({Kind::kString, *literal});
-        } else {
-          output(*literal);
-        }
-        fresh = false;
-      } else if (!statement && (c == '+' || c == '~')) {
-        ++at;  // what follows is written next, as if by a tag of its own
+      } else if (!statement && depth == 0 && (c == '+' || c == '~')) {
+        if (fresh) return false;  // a sign before a value is no join
+        ++at;                     // what follows is written next, as if by a tag of its own
         fresh = true;
       } else {
-        if (fresh) tokens_.push_back({Kind::kCode, "{{"});
+        const bool quoted = c == '\'' || c == '"';
+        const auto literal = quoted ? string(at) : std::nullopt;
+        if (quoted && !literal) return false;
+        if (literal && fresh && is_whole(at)) {
+          output(*literal);
+        } else {
+          if (fresh) tokens_.push_back({Kind::kCode, "{{"});
+          if (literal) tokens_.push_back({Kind::kString, *literal});
+          if (!literal && !code(at, statement || depth > 0)) return false;
+        }
         fresh = false;
-        code(at);
+        if (c == '(' || c == '[' || c == '{') ++depth;
+        if (c == ')' || c == ']' || c == '}') --depth;
       }
     }
     return false;
   }
 
-  bool after_bracket() const {
-    return !tokens_.empty() && tokens_.back() == TemplateToken{Kind::kCode, "["};
+  /// Whether a string that ends at `at` is all that is written there: no filter or test follows.
+  bool is_whole(std::size_t at) const {
+    at = std::min(source_.find_first_not_of(kSpace, at), source_.size());
+    const std::string_view rest = std::string_view(source_).substr(at);
+    return rest.starts_with('+') || rest.starts_with('~') || rest.starts_with("}}") ||
+           rest.starts_with("-}}");
   }
 
   std::optional<std::string> string(std::size_t& at) const {
@@ -155,8 +173,9 @@ class TemplateLexer {
     return std::nullopt;
   }
 
-  /// A name, a number, != or ==, or one sign; .name is written as ['name'].
-  void code(std::size_t& at) {
+  /// A name, a number, != or ==, or one sign; .name is written as ['name']. False for an operator
+  /// where it is not `free` to stand.
+  bool code(std::size_t& at, bool free) {
     const std::size_t begin = at;
     if (is_name(source_[at])) {
       while (at < source_.size() && is_name(source_[at])) ++at;
@@ -166,11 +185,16 @@ class TemplateLexer {
       tokens_.push_back({Kind::kCode, "["});
       tokens_.push_back({Kind::kString, source_.substr(begin + 1, at - begin - 1)});
       tokens_.push_back({Kind::kCode, "]"});
-      return;
+      return true;
     } else {
       at += source_.compare(at, 2, "!=") == 0 || source_.compare(at, 2, "==") == 0 ? 2 : 1;
     }
-    tokens_.push_back({Kind::kCode, source_.substr(begin, at - begin)});
+    const std::string text = source_.substr(begin, at - begin);
+    tokens_.push_back({Kind::kCode, text});
+    static constexpr std::string_view kWords[] = {"if", "else", "and", "or", "not", "in", "is"};
+    const bool word = is_name(text[0]) && (text[0] < '0' || text[0] > '9') &&
+                      std::find(std::begin(kWords), std::end(kWords), text) == std::end(kWords);
+    return free || word || text == "|" || text == "(" || text == "[" || text == "{";
   }
 
   static bool is_name(char c) {
