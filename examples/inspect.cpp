@@ -257,8 +257,7 @@ void run(const Flags& flags) {
            {"version", pd::kVersion}};
   if (flags.prompt_tokens) {
     const ex::DistillSettings settings = flags.distill.resolve(flags.model_dir);
-    const std::int64_t tokens = *flags.prompt_tokens,
-                       left = config.context - tokens;
+    const std::int64_t tokens = *flags.prompt_tokens, left = config.context - tokens;
     pd::PlanRequest request;
     request.prompt_tokens = tokens;
     request.batch = flags.batch;

@@ -21,7 +21,7 @@
 #include "examples/common/model_flags.hpp"
 #include "examples/common/units.hpp"
 #include "promptdistill/io/json_file.hpp"
-#include "promptdistill/io/safetensors.hpp"
+#include "promptdistill/io/safetensors_folder.hpp"
 #include "promptdistill/model/model_config.hpp"
 #include "promptdistill/model/model_sizes.hpp"
 #include "promptdistill/text.hpp"
@@ -54,21 +54,44 @@ inline std::optional<at::ScalarType> dtype_of(const std::string& name) {
 
 namespace detail {
 
-inline void describe_rope(const RopeConfig& rope, ModelDescription& out) {
-  const bool llama3 = rope.type == RopeConfig::Type::kLlama3;
-  std::string text = fmt::format("{}, theta {:g}", llama3 ? "llama3" : "default", rope.theta);
+inline void describe_rope(const ModelConfig& config, ModelDescription& out) {
+  const RopeConfig& rope = config.rope;
+  const std::string type = rope_type_name(rope.type);
+  std::string text = fmt::format("{}, theta {:g}", type, rope.theta);
   nlohmann::json& data = out.data["rope"];
-  data = {{"type", llama3 ? "llama3" : "default"}, {"theta", rope.theta}};
-  if (llama3) {
-    text += fmt::format(", factor {:g} (low {:g}, high {:g}) over an original context of {}",
-                        rope.factor, rope.low_freq_factor, rope.high_freq_factor,
+  data = {{"type", type}, {"theta", rope.theta}, {"rotary_dim", rope.rotary_dim}};
+  const auto add = [&](const char* key, double value) { data[key] = value; };
+  if (rope.type != RopeConfig::Type::kDefault) {
+    text += fmt::format(", factor {:g}", rope.factor);
+    add("factor", rope.factor);
+  }
+  if (rope.type == RopeConfig::Type::kLlama3) {
+    text += fmt::format(" (low {:g}, high {:g})", rope.low_freq_factor, rope.high_freq_factor);
+    add("low_freq_factor", rope.low_freq_factor);
+    add("high_freq_factor", rope.high_freq_factor);
+  }
+  if (rope.original_max_position_embeddings > 0) {
+    text += fmt::format(" over an original context of {}",
                         grouped(rope.original_max_position_embeddings));
-    data["factor"] = rope.factor;
-    data["low_freq_factor"] = rope.low_freq_factor;
-    data["high_freq_factor"] = rope.high_freq_factor;
     data["original_max_position_embeddings"] = rope.original_max_position_embeddings;
   }
+  if (rope.attention_factor != 1) {
+    text += fmt::format(", attention factor {:.4g}", rope.attention_factor);
+    add("attention_factor", rope.attention_factor);
+  }
+  if (rope.rotary_dim != config.head_dim)
+    text += fmt::format(", {} of {} elements rotated", rope.rotary_dim, config.head_dim);
   out.add("RoPE", text);
+}
+
+inline void describe_windows(const ModelConfig& config, ModelDescription& out) {
+  const auto sliding = std::count(config.slides.begin(), config.slides.end(), true);
+  out.data["sliding_window"] = sliding > 0 ? nlohmann::json(*config.sliding_window) : nullptr;
+  out.data["sliding_layers"] = sliding;
+  if (sliding > 0)
+    out.add("sliding window",
+            fmt::format("{} tokens in {} of {} layers", grouped(*config.sliding_window), sliding,
+                        config.num_hidden_layers));
 }
 
 inline void describe_config(const ModelConfig& config, ModelDescription& out) {
@@ -80,7 +103,7 @@ inline void describe_config(const ModelConfig& config, ModelDescription& out) {
               grouped(config.intermediate_size), grouped(config.vocab_size),
               config.tie_word_embeddings ? ", tied embeddings" : ""));
   out.add("parameters", grouped(parameter_count(config)));
-  out.add("context", grouped(config.max_position_embeddings) + " tokens");
+  out.add("context", grouped(config.context) + " tokens");
   out.data = {{"model_type", config.model_type},
               {"num_hidden_layers", config.num_hidden_layers},
               {"hidden_size", config.hidden_size},
@@ -90,25 +113,10 @@ inline void describe_config(const ModelConfig& config, ModelDescription& out) {
               {"intermediate_size", config.intermediate_size},
               {"vocab_size", config.vocab_size},
               {"tie_word_embeddings", config.tie_word_embeddings},
-              {"context", config.max_position_embeddings},
+              {"context", config.context},
               {"parameters", parameter_count(config)}};
-  describe_rope(config.rope, out);
-}
-
-/// model.safetensors, or the shards that an index names.
-inline std::set<std::filesystem::path> weight_files(const std::filesystem::path& folder) {
-  const std::filesystem::path whole = folder / "model.safetensors",
-                              index = folder / "model.safetensors.index.json";
-  if (std::filesystem::exists(whole)) return {whole};
-  std::set<std::filesystem::path> files;
-  const nlohmann::json map = JsonObject::load(index).object("weight_map").json();
-  for (const auto& [tensor, file] : map.items()) {
-    if (!file.is_string())
-      throw LoadError(index, "key weight_map." + tensor,
-                      "must name a file, got " + JsonObject::shown(file));
-    files.insert(folder / std::filesystem::path(file.get<std::string>()).filename());
-  }
-  return files;
+  describe_rope(config, out);
+  describe_windows(config, out);
 }
 
 inline void describe_weights(const std::filesystem::path& folder,
@@ -116,19 +124,19 @@ inline void describe_weights(const std::filesystem::path& folder,
                              ModelDescription& out) {
   std::int64_t count = 0, bytes = 0;
   std::set<std::string> dtypes;
-  const std::set<std::filesystem::path> files = weight_files(folder);
-  for (const std::filesystem::path& path : files) {
-    const auto file = SafetensorsFile::open(path);
-    for (const auto& [name, entry] : file.entries()) {
-      // What loading skips: frequencies that old exports store, a tied tensor's second copy.
-      if (name.ends_with("rotary_emb.inv_freq") ||
-          (config.tie_word_embeddings && name == "lm_head.weight"))
-        continue;
-      const auto size = static_cast<std::int64_t>(entry.size);
-      bytes += size;
-      count += size / static_cast<std::int64_t>(at::elementSize(entry.dtype));
-      dtypes.insert(dtype_name(entry.dtype));
-    }
+  std::set<std::string> files;
+  const SafetensorsFolder weights = SafetensorsFolder::open(folder);
+  for (const auto& [name, file] : weights.tensors()) {
+    files.insert(file->path().filename().string());
+    // What loading skips: frequencies that old exports store, a tied tensor's second copy.
+    if (name.ends_with("rotary_emb.inv_freq") ||
+        (config.tie_word_embeddings && name == "lm_head.weight"))
+      continue;
+    const SafetensorsFile::Entry& entry = file->entries().at(name);
+    const auto size = static_cast<std::int64_t>(entry.size);
+    bytes += size;
+    count += size / static_cast<std::int64_t>(at::elementSize(entry.dtype));
+    dtypes.insert(dtype_name(entry.dtype));
   }
   const std::int64_t expected = parameter_count(config);
   std::string dtype_text;
@@ -139,8 +147,7 @@ inline void describe_weights(const std::filesystem::path& folder,
   }
   out.add("weights",
           fmt::format("{} in {}, {}; {}", bytes_text(bytes), dtype_text,
-                      files.size() == 1 ? files.begin()->filename().string()
-                                        : fmt::format("{} files", files.size()),
+                      files.size() == 1 ? *files.begin() : fmt::format("{} files", files.size()),
                       count == expected
                           ? "as many parameters as config.json says"
                           : fmt::format("{} parameters, against config.json's", grouped(count))));

@@ -6,6 +6,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
@@ -13,6 +14,7 @@
 #include <string>
 
 #include "examples/common/program.hpp"
+#include "examples/common/progress.hpp"
 #include "promptdistill/model/checkpoint.hpp"
 
 namespace promptdistill::examples {
@@ -51,6 +53,12 @@ struct ModelFlags {
       throw UsageError("--device " + device + ": this LibTorch has no CUDA or finds no device");
     if (!options.device.is_cuda() && !options.device.is_cpu())
       throw UsageError("--device must be cpu, cuda or cuda:N, got " + device);
+    ProgressLine line;
+    options.progress = [&line](const LoadProgress& at) {
+      const auto gigabytes = [](std::size_t bytes) { return static_cast<double>(bytes) / 1e9; };
+      line.show(fmt::format("loading: {:.1f} of {:.1f} GB, {:.0f} s", gigabytes(at.bytes),
+                            gigabytes(at.total), line.seconds()));
+    };
     return load_causal_lm(folder, options);
   }
 };
@@ -78,6 +86,8 @@ inline std::size_t weight_bytes(const CausalLm& lm) {
       add(linear->weight);
       add(linear->bias);
     }
+    for (const auto* norm : {&layer.self_attn.q_norm, &layer.self_attn.k_norm})
+      if (*norm) add((*norm)->weight);
   }
   return total;
 }

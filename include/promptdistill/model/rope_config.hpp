@@ -202,4 +202,23 @@ struct RopeConfig {
   }
 };
 
+/// As config.json writes it.
+inline const char* rope_type_name(RopeConfig::Type type) {
+  switch (type) {
+    case RopeConfig::Type::kDefault:
+      return "default";
+    case RopeConfig::Type::kLlama3:
+      return "llama3";
+    case RopeConfig::Type::kLinear:
+      return "linear";
+    case RopeConfig::Type::kDynamic:
+      return "dynamic";
+    case RopeConfig::Type::kYarn:
+      return "yarn";
+    case RopeConfig::Type::kLongRope:
+      return "longrope";
+  }
+  return "";
+}
+
 }  // namespace promptdistill
