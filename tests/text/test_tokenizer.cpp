@@ -266,30 +266,30 @@ TEST_CASE("an id must be the tokenizer's", "[text]") {
 
 TEST_CASE("a file that is no tokenizer is refused", "[text]") {
   const test::TemporaryFolder folder;
-  CHECK(has(test::load_error<Tokenizer>(folder), "tokenizer.json: file is missing"));
+  CHECK(has(test::load_error<Tokenizer>(folder), "tokenizer.json: the file cannot be opened"));
   std::filesystem::create_directory(folder.path() / "tokenizer.json");
-  CHECK(has(test::load_error<Tokenizer>(folder), "file must be a regular file"));
+  CHECK(has(test::load_error<Tokenizer>(folder), "the file must be a regular file"));
 
-  CHECK(has(complaint(""), "file must be JSON: "));
-  CHECK(has(complaint("hello"), "file must be JSON: "));
-  CHECK(has(complaint("{\"a\": \"\xff\"}"), "file must be JSON: "));
-  CHECK(has(complaint(R"({"a": "\ud800"})"), "file must be JSON: "));
-  CHECK(has(complaint("[1, 2]"), "file must hold a JSON object, got an array"));
-  CHECK(has(complaint("null"), "file must hold a JSON object, got null"));
+  CHECK(has(complaint(""), "the file must be JSON: "));
+  CHECK(has(complaint("hello"), "the file must be JSON: "));
+  CHECK(has(complaint("{\"a\": \"\xff\"}"), "the file must be JSON: "));
+  CHECK(has(complaint(R"({"a": "\ud800"})"), "the file must be JSON: "));
+  CHECK(has(complaint("[1, 2]"), "the file must hold a JSON object, got an array"));
+  CHECK(has(complaint("null"), "the file must hold a JSON object, got null"));
   CHECK(has(complaint("{}"), "decoder is missing"));
-  CHECK(has(complaint(std::string(1'000'000, '[')), "file must nest at most 64 deep"));
-  CHECK(has(complaint("{\"model\":" + std::string(100, '[') + std::string(100, ']') + "}"),
-            "file must nest at most 64 deep"));
+  CHECK(has(complaint(std::string(1'000'000, '[')), "the file must nest at most 100 deep"));
+  CHECK(has(complaint("{\"model\":" + std::string(101, '[') + std::string(101, ']') + "}"),
+            "the file must nest at most 100 deep"));
 
   const std::string whole = tiny_tokenizer().dump();
   for (std::size_t length = 0; length < whole.size(); ++length) {
-    if (!has(complaint(whole.substr(0, length)), "file must be JSON: ")) FAIL_CHECK(length);
+    if (!has(complaint(whole.substr(0, length)), "the file must be JSON: ")) FAIL_CHECK(length);
   }
   std::filesystem::remove(folder.path() / "tokenizer.json");
   folder.write("tokenizer.json", "{}");
   std::filesystem::resize_file(folder.path() / "tokenizer.json", detail::kMaxJsonBytes + 1);
   CHECK(has(test::load_error<Tokenizer>(folder),
-            "file must be at most 67108864 bytes, got 67108865"));
+            "the file must be at most 67108864 bytes, got 67108865"));
 }
 
 TEST_CASE("what a tokenizer asks for is supported or refused", "[text]") {

@@ -38,7 +38,7 @@ class Tokenizer {
     const std::filesystem::path file = folder / "tokenizer.json";
     const nlohmann::json json = detail::read_json(file);
     if (!json.is_object())
-      throw LoadError(file, "file", "must hold a JSON object, got " + detail::describe(json));
+      throw LoadError(file, "the file", "must hold a JSON object, got " + detail::describe(json));
     const detail::JsonNode root(file, "", json);
     root.allow_only({"version", "truncation", "padding", "added_tokens", "normalizer",
                      "pre_tokenizer", "post_processor", "decoder", "model"});
