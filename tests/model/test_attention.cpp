@@ -13,8 +13,11 @@
 namespace promptdistill::test {
 namespace {
 
-/// Row by row, key by key.
-at::Tensor naive(const at::Tensor& queries, const Ids& query_positions, const LayerCache& cache) {
+/// Row by row, key by key; with a window, of the last so many positions.
+at::Tensor naive(const at::Tensor& queries,
+                 const Ids& query_positions,
+                 const LayerCache& cache,
+                 std::int64_t window) {
   const at::Tensor q = queries.to(at::kDouble).contiguous();
   const at::Tensor k = cache.keys().to(at::kDouble).contiguous();
   const at::Tensor v = cache.values().to(at::kDouble).contiguous();
@@ -34,7 +37,8 @@ at::Tensor naive(const at::Tensor& queries, const Ids& query_positions, const La
       for (std::int64_t j = 0; j < rows; ++j) {
         double dot = 0;
         for (std::int64_t d = 0; d < size; ++d) dot += qa[h][i][d] * ka[g][j][d];
-        const bool seen = pa[g][j] <= query_positions[static_cast<std::size_t>(i)];
+        const std::int64_t own = query_positions[static_cast<std::size_t>(i)];
+        const bool seen = pa[g][j] <= own && (window == 0 || pa[g][j] > own - window);
         auto& w = weight[static_cast<std::size_t>(j)];
         w = seen ? std::exp(dot / std::sqrt(static_cast<double>(size))) : 0;
         sum += w;
@@ -68,13 +72,14 @@ class Setup {
                  normal({count, shape_.groups, shape_.size}), tensor_of(positions), 3);
   }
   /// The distance of attend() from the loop for queries at these positions.
-  double error(const Ids& positions) {
+  double error(const Ids& positions, std::int64_t window = 0) {
     const at::Tensor queries =
         normal({static_cast<std::int64_t>(positions.size()), shape_.heads, shape_.size})
             .transpose(0, 1);
-    const at::Tensor got = attend(queries, tensor_of(positions), cache);
+    const at::Tensor got = attend(queries, tensor_of(positions), cache,
+                                  window > 0 ? std::optional(window) : std::nullopt);
     if (got.scalar_type() != options_.dtype()) return INFINITY;
-    return apart(got, naive(queries, positions, cache));
+    return apart(got, naive(queries, positions, cache, window));
   }
 
   LayerCache cache;
@@ -109,6 +114,22 @@ TEST_CASE("one query sees the whole cache", "[model]") {
       Setup setup(shape);
       setup.append(gaps(rows));
       CHECK(setup.error({gaps(rows).back()}) < kBound);
+    }
+  }
+}
+
+TEST_CASE("a window hides what lies before it, by position", "[model]") {
+  for (const Shape shape : kShapes) {
+    for (const std::int64_t rows : {2, 40, 300, 600}) {  // blocks of 256 queries
+      for (const std::int64_t window : {1, 2, 9, 100, 700, 5000}) {
+        INFO(rows << " rows, window " << window);
+        Setup setup(shape);
+        setup.append(gaps(rows, 3));
+        CHECK(setup.error(gaps(rows, 3), window) < kBound);
+        CHECK(setup.error({gaps(rows, 3).back()}, window) < kBound);
+        setup.append(gaps(30, 3000));  // a next turn
+        CHECK(setup.error(gaps(30, 3000), window) < kBound);
+      }
     }
   }
 }
@@ -176,8 +197,10 @@ TEST_CASE("rows chosen per head are seen by that head alone", "[model]") {
     CHECK(setup.error({59}) < kBound);
     // Kept tokens further back, as where a policy evicts rows before a later stage's queries run.
     CHECK(setup.error({25, 45, 59}) < kBound);
+    CHECK(setup.error({59}, 30) < kBound);
     setup.append({60, 61, 64});
     CHECK(setup.error({60, 61, 64}) < kBound);
+    CHECK(setup.error({60, 61, 64}, 8) < kBound);
     setup.append(range(70, 370));
     CHECK(setup.error(range(70, 370)) < kBound);
     CHECK(setup.error({369}) < kBound);

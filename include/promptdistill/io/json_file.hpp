@@ -6,9 +6,7 @@
 // file and key.
 
 #include <cstdint>
-#include <exception>
 #include <filesystem>
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -17,6 +15,7 @@
 #include <utility>
 
 #include "promptdistill/io/load_error.hpp"
+#include "promptdistill/io/read_json.hpp"
 
 namespace promptdistill {
 
@@ -33,24 +32,7 @@ class JsonObject {
   }
 
   static JsonObject load(const std::filesystem::path& path) {
-    std::ifstream in(path, std::ios::binary);
-    if (!in) throw LoadError(path, "the file", "cannot be opened");
-    // nlohmann parses to any depth, but copies and prints by recursion.
-    const auto check_depth = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
-      if (depth > kMaxDepth)
-        throw LoadError(path, "the file",
-                        "must nest at most " + std::to_string(kMaxDepth) + " deep");
-      return true;
-    };
-    nlohmann::json json;
-    try {
-      json = nlohmann::json::parse(in, check_depth);
-    } catch (const LoadError&) {
-      throw;
-    } catch (const std::exception& error) {
-      throw LoadError(path, "the file", std::string("must be JSON: ") + error.what());
-    }
-    return JsonObject(path, std::move(json));
+    return JsonObject(path, detail::read_json(path));
   }
 
   const std::filesystem::path& path() const { return path_; }
@@ -117,8 +99,6 @@ class JsonObject {
   }
 
  private:
-  static constexpr int kMaxDepth = 100;
-
   std::filesystem::path path_;
   nlohmann::json json_;
   std::string prefix_;

@@ -15,10 +15,11 @@
 #include <utility>
 #include <vector>
 
-#include "promptdistill/text/bpe.hpp"
 #include "promptdistill/text/json_node.hpp"
+#include "promptdistill/text/normalizer.hpp"
 #include "promptdistill/text/regex.hpp"
 #include "promptdistill/text/utf8.hpp"
+#include "promptdistill/text/vocabulary.hpp"
 
 namespace promptdistill::detail {
 
@@ -91,7 +92,9 @@ class PrefixTree {
 class AddedTokens {
  public:
   /// Throws LoadError on entries that contradict each other or `vocabulary`.
-  static AddedTokens parse(const JsonNode& node, const Vocabulary& vocabulary) {
+  static AddedTokens parse(const JsonNode& node,
+                           const Vocabulary& vocabulary,
+                           const Normalizer& normalizer) {
     AddedTokens result;
     node.require_array();
     Vocabulary seen;
@@ -114,8 +117,13 @@ class AddedTokens {
         entry.at("id").fail("must be the id of " + describe(token.content) + " in model.vocab, " +
                             std::to_string(known->second) + ", got " + std::to_string(token.id));
       }
-      (token.normalized ? result.after_ : result.before_)
-          .insert(token.content, result.tokens_.size());
+      if (token.normalized) {
+        const std::string content = normalizer(token.content);
+        if (content.empty()) entry.at("content").fail("must not be empty after normalisation");
+        result.after_.insert(content, result.tokens_.size());
+      } else {
+        result.before_.insert(token.content, result.tokens_.size());
+      }
       result.tokens_.push_back(std::move(token));
     }
     return result;
@@ -124,14 +132,17 @@ class AddedTokens {
   const std::vector<AddedToken>& tokens() const { return tokens_; }
 
   /// Calls on_token(id) and on_text(text) for the added tokens in `text` and what lies between,
-  /// left to right; no text is empty.
-  ///
-  /// Two passes, as in Hugging Face: the tokens of the second are looked for only between those of
-  /// the first.
+  /// left to right; no text is empty. This is for a text as it comes, before normalisation.
   template <class OnToken, class OnText>
   void split(std::string_view text, OnToken&& on_token, OnText&& on_text) const {
-    split_by(before_, text, on_token,
-             [&](std::string_view between) { split_by(after_, between, on_token, on_text); });
+    split_by(before_, text, on_token, on_text);
+  }
+
+  /// The same for a text between such tokens, after normalisation, as the tokens are looked for
+  /// then.
+  template <class OnToken, class OnText>
+  void split_normalized(std::string_view text, OnToken&& on_token, OnText&& on_text) const {
+    split_by(after_, text, on_token, on_text);
   }
 
  private:

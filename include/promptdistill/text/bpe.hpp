@@ -5,33 +5,21 @@
 // Byte-pair encoding: from one piece of text to token ids, in the time of a priority queue.
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "promptdistill/text/json_node.hpp"
+#include "promptdistill/text/merges.hpp"
 #include "promptdistill/text/utf8.hpp"
+#include "promptdistill/text/vocabulary.hpp"
 
 namespace promptdistill::detail {
-
-inline constexpr std::int64_t kMaxTokens =
-    std::int64_t{1} << 22;  // ids index a table; real vocabularies stay below 300,000
-
-/// Lets a map of strings be asked with a view.
-struct StringHash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view text) const {
-    return std::hash<std::string_view>{}(text);
-  }
-};
-
-using Vocabulary = std::unordered_map<std::string, std::int32_t, StringHash, std::equal_to<>>;
 
 /// A vocabulary and its merges, read from tokenizer.json's model. An immutable value.
 class Bpe {
@@ -48,79 +36,61 @@ class Bpe {
       type->fail("is not supported, got " + describe(type->value()) + "; supported: BPE");
     }
     node.allow_value("dropout", {0.0});
-    node.allow_value("unk_token", {});
     node.allow_value("continuing_subword_prefix", {""});
     node.allow_value("end_of_word_suffix", {""});
-    node.allow_value("fuse_unk", {false});
-    node.allow_value("byte_fallback", {false});
+    const auto flag = [&](const char* key) {
+      const auto member = node.find(key);
+      return member && !member->value().is_null() && member->boolean();
+    };
     Bpe bpe;
-    if (const auto ignore = node.find("ignore_merges")) bpe.ignore_merges_ = ignore->boolean();
-    bpe.read_vocabulary(node.at("vocab"));
+    bpe.ignore_merges_ = flag("ignore_merges");
+    bpe.fuse_unknown_ = flag("fuse_unk");
+    bpe.vocabulary_ = read_vocabulary(node.at("vocab"));
+    for (const auto& [token, id] : bpe.vocabulary_) {
+      if (token.empty()) continue;
+      const Utf8Step step = utf8_step(token);
+      if (step.length == token.size() && step.code_point < bpe.characters_.size())
+        bpe.characters_[step.code_point] = id;
+    }
+    if (const auto token = node.find("unk_token"); token && !token->value().is_null()) {
+      const auto found = bpe.vocabulary_.find(token->string());
+      if (found == bpe.vocabulary_.end()) token->must_be("a token of model.vocab");
+      bpe.unknown_ = found->second;
+    }
+    if (flag("byte_fallback")) bpe.read_fallback();
     bpe.read_merges(node.at("merges"));
     return bpe;
   }
 
   const Vocabulary& vocabulary() const { return vocabulary_; }
 
-  /// Appends the ids of one piece. A character that the vocabulary lacks gives no token, as in
-  /// Hugging Face without unk_token.
+  /// Appends the ids of one piece. A character that the vocabulary lacks gives the tokens of its
+  /// bytes, else the unknown token, else none, as in Hugging Face.
   ///
   /// O(n log n) in the piece's n characters: the lowest-ranked pair merges first, the leftmost
   /// among equals.
   void encode(std::string_view piece, Scratch& scratch, std::vector<std::int64_t>& ids) const;
 
  private:
-  struct Merge {
-    std::int32_t rank;
-    std::int32_t id;  // of the merged token
-  };
-
-  static std::uint64_t pair_key(std::int32_t left, std::int32_t right) {
-    return (static_cast<std::uint64_t>(left) << 32) | static_cast<std::uint32_t>(right);
-  }
-
-  const Merge* find_merge(std::int32_t left, std::int32_t right) const {
-    const auto found = merges_.find(pair_key(left, right));
-    return found == merges_.end() ? nullptr : &found->second;
-  }
-
   std::int32_t find_character(std::string_view character, char32_t code_point) const {  // -1: none
     if (code_point < characters_.size()) return characters_[code_point];
     const auto found = vocabulary_.find(character);
     return found == vocabulary_.end() ? -1 : found->second;
   }
 
-  void read_vocabulary(const JsonNode& node) {
-    if (!node.value().is_object()) node.must_be("an object of tokens and ids");
-    vocabulary_.reserve(node.value().size());
-    std::vector<const std::string*> owner;
-    for (const auto& [token, value] : node.value().get_ref<const nlohmann::json::object_t&>()) {
-      if (!value.is_number_unsigned() ||
-          value.get<std::uint64_t>() >= static_cast<std::uint64_t>(kMaxTokens)) {
-        node.fail("must have ids that are integers in [0, " + std::to_string(kMaxTokens) +
-                  "), got " + describe(value) + " for " + describe(token));
-      }
-      const auto id = value.get<std::size_t>();
-      if (id >= owner.size()) owner.resize(id + 1);
-      if (owner[id]) {
-        node.fail("must have distinct ids, got " + std::to_string(id) + " for both " +
-                  describe(*owner[id]) + " and " + describe(token));
-      }
-      owner[id] = &token;
-      vocabulary_.emplace(token, static_cast<std::int32_t>(id));
-      if (const std::string_view text = token; !text.empty()) {
-        const Utf8Step step = utf8_step(text);
-        if (step.length == text.size() && step.code_point < characters_.size()) {
-          characters_[step.code_point] = static_cast<std::int32_t>(id);
-        }
-      }
+  void read_fallback() {
+    constexpr std::string_view kDigits = "0123456789ABCDEF";
+    for (std::size_t byte = 0; byte < bytes_.size(); ++byte) {
+      const std::string name = {'<', '0', 'x', kDigits[byte / 16], kDigits[byte % 16], '>'};
+      if (const auto found = vocabulary_.find(name); found != vocabulary_.end())
+        bytes_[byte] = found->second;
     }
   }
 
   void read_merges(const JsonNode& node) {
     node.require_array();
     const std::size_t count = node.value().size();
-    merges_.reserve(count);
+    merges_ = Merges(count);
     for (std::size_t i = 0; i < count; ++i) {
       const nlohmann::json& merge = node.value()[i];
       std::string_view left, right;
@@ -146,17 +116,20 @@ class Bpe {
         return found->second;
       };
       const std::int32_t left_id = id(left), right_id = id(right);
-      merges_.insert_or_assign(
-          pair_key(left_id, right_id),
-          Merge{static_cast<std::int32_t>(i), id(std::string(left).append(right))});
+      const std::int32_t merged_id = id(std::string(left).append(right));
+      merges_.insert(left_id, right_id, {static_cast<std::int32_t>(i), merged_id});
     }
   }
 
-  bool ignore_merges_ = false;
+  void read_symbols(std::string_view piece, Scratch& scratch) const;
+
+  bool ignore_merges_ = false, fuse_unknown_ = false;
   Vocabulary vocabulary_;
-  std::unordered_map<std::uint64_t, Merge> merges_;
+  Merges merges_;
+  std::int32_t unknown_ = -1;  // -1: none
   std::vector<std::int32_t> characters_ =
       std::vector<std::int32_t>(0x800, -1);  // id by code point, a shortcut into vocabulary_
+  std::vector<std::int32_t> bytes_ = std::vector<std::int32_t>(256, -1);  // of the byte fallback
 };
 
 class Bpe::Scratch {
@@ -181,6 +154,37 @@ class Bpe::Scratch {
   std::vector<Candidate> heap_;  // the least on top
 };
 
+inline void Bpe::read_symbols(std::string_view piece, Scratch& scratch) const {
+  auto& symbols = scratch.symbols_;
+  symbols.clear();
+  const auto add = [&](std::int32_t id) {
+    const auto index = static_cast<std::int64_t>(symbols.size());
+    symbols.push_back({id, index - 1, index + 1});
+  };
+  bool unknown = false;  // an unknown token is due, which a fused one after it may replace
+  const auto add_unknown = [&] {
+    if (std::exchange(unknown, false)) add(unknown_);
+  };
+  while (!piece.empty()) {
+    const Utf8Step step = utf8_step(piece);
+    const std::string_view character = piece.substr(0, step.length);
+    piece.remove_prefix(step.length);
+    if (const std::int32_t id = find_character(character, step.code_point); id >= 0) {
+      add_unknown();
+      add(id);
+    } else if (const auto byte = [&](char c) { return bytes_[static_cast<unsigned char>(c)]; };
+               std::all_of(character.begin(), character.end(),
+                           [&](char c) { return byte(c) >= 0; })) {
+      for (const char c : character) add(byte(c));  // before an unknown token that is due
+    } else if (unknown_ >= 0) {
+      if (!fuse_unknown_) add_unknown();
+      unknown = true;
+    }
+  }
+  add_unknown();
+  if (!symbols.empty()) symbols.back().next = -1;
+}
+
 inline void Bpe::encode(std::string_view piece,
                         Scratch& scratch,
                         std::vector<std::int64_t>& ids) const {
@@ -190,28 +194,18 @@ inline void Bpe::encode(std::string_view piece,
       return;
     }
   }
+  read_symbols(piece, scratch);
   auto& symbols = scratch.symbols_;
   auto& heap = scratch.heap_;
-  symbols.clear();
   heap.clear();
-  while (!piece.empty()) {
-    const Utf8Step step = utf8_step(piece);
-    if (const std::int32_t id = find_character(piece.substr(0, step.length), step.code_point);
-        id >= 0) {
-      const auto index = static_cast<std::int64_t>(symbols.size());
-      symbols.push_back({id, index - 1, index + 1});
-    }
-    piece.remove_prefix(step.length);
-  }
   if (symbols.empty()) return;
-  symbols.back().next = -1;
 
   const auto at = [&](std::int64_t index) -> Scratch::Symbol& {
     return symbols[static_cast<std::size_t>(index)];
   };
   const auto candidate = [&](std::int64_t left, std::int64_t right) -> const Merge* {
     if (left < 0 || right < 0) return nullptr;
-    return find_merge(at(left).id, at(right).id);
+    return merges_.find(at(left).id, at(right).id);
   };
   for (std::int64_t i = 0; i + 1 < static_cast<std::int64_t>(symbols.size()); ++i) {
     if (const Merge* merge = candidate(i, i + 1)) heap.push_back({merge->rank, merge->id, i});

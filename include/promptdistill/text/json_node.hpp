@@ -2,14 +2,11 @@
 // SPDX-FileCopyrightText: 2026 The promptdistill authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reading JSON files that may be missing, damaged or hostile: every complaint names the file and
-// the key.
+// A value of a JSON file that knows where it stands: every complaint names the file and the key.
 
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <filesystem>
-#include <fstream>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -18,13 +15,10 @@
 #include <utility>
 
 #include "promptdistill/io/load_error.hpp"
+#include "promptdistill/io/read_json.hpp"
 #include "promptdistill/text/utf8.hpp"
 
 namespace promptdistill::detail {
-
-inline constexpr std::size_t kMaxJsonBytes = std::size_t{64}
-                                             << 20;  // real tokenizer.json files reach 33 MiB
-inline constexpr int kMaxJsonDepth = 64;
 
 /// A value for a message. Shallow: nested values are named by their kind.
 inline std::string describe(const nlohmann::json& value) {
@@ -47,7 +41,7 @@ class JsonNode {
   const std::string& key() const { return key_; }
 
   [[noreturn]] void fail(const std::string& problem) const {
-    throw LoadError(*file_, key_.empty() ? "file" : key_, problem);
+    throw LoadError(*file_, key_.empty() ? "the file" : key_, problem);
   }
 
   /// Complains that the value is not `rule`.
@@ -134,60 +128,5 @@ class JsonNode {
   std::string key_;  // as in "model.merges[3]"
   const nlohmann::json* value_;
 };
-
-/// The whole of a text file. Throws LoadError where it cannot be read or is larger than
-/// kMaxJsonBytes.
-inline std::string read_text_file(const std::filesystem::path& file) {
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(file, error)) {
-    throw LoadError(file, "file",
-                    std::filesystem::exists(file, error) ? "must be a regular file" : "is missing");
-  }
-  const auto bytes = std::filesystem::file_size(file, error);
-  if (!error && bytes > kMaxJsonBytes) {
-    throw LoadError(file, "file",
-                    "must be at most " + std::to_string(kMaxJsonBytes) + " bytes, got " +
-                        std::to_string(bytes));
-  }
-  std::ifstream in(file, std::ios::binary);
-  std::string text(error ? 0 : static_cast<std::size_t>(bytes), '\0');
-  if (error || !in || !in.read(text.data(), static_cast<std::streamsize>(text.size()))) {
-    throw LoadError(file, "file", "cannot be read");
-  }
-  return text;
-}
-
-/// How deep arrays and objects nest, by brackets outside of strings.
-inline int json_depth(std::string_view text) {
-  int depth = 0, deepest = 0;
-  bool quoted = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (quoted) {
-      if (c == '\\') ++i;
-      if (c == '"') quoted = false;
-    } else if (c == '"') {
-      quoted = true;
-    } else if (c == '[' || c == '{') {
-      deepest = ++depth > deepest ? depth : deepest;
-    } else if (c == ']' || c == '}') {
-      --depth;
-    }
-  }
-  return deepest;
-}
-
-/// Throws LoadError where the file cannot be read, is not JSON, is too large or nests too deep.
-inline nlohmann::json read_json(const std::filesystem::path& file) {
-  const std::string text = read_text_file(file);
-  if (json_depth(text) > kMaxJsonDepth) {
-    throw LoadError(file, "file", "must nest at most " + std::to_string(kMaxJsonDepth) + " deep");
-  }
-  try {
-    return nlohmann::json::parse(text);
-  } catch (const nlohmann::json::exception& error) {
-    throw LoadError(file, "file", "must be JSON: " + excerpt(error.what(), 200));
-  }
-}
 
 }  // namespace promptdistill::detail

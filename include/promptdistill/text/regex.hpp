@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -37,9 +38,10 @@ class Regex {
                         PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr),
         &pcre2_code_free_8);
     if (!code_) {
-      throw std::invalid_argument("promptdistill: a pattern must compile, at offset " +
-                                  std::to_string(offset) + ": " + message(error));
+      throw std::invalid_argument("must compile, at offset " + std::to_string(offset) + ": " +
+                                  message(error));
     }
+    pcre2_jit_compile_8(code_.get(), PCRE2_JIT_COMPLETE);  // where it fails, matching interprets
   }
 
   MatchData match_data() const {
@@ -49,28 +51,43 @@ class Regex {
     return data;
   }
 
-  /// Calls visit(begin, end) with the byte offsets of every non-empty match, left to right, none
-  /// overlapping.
+  /// Calls visit(begin, end) with the byte offsets of every match, left to right, none overlapping;
+  /// an empty one does not touch the match before.
   ///
   /// `text` must be valid UTF-8 and begins and ends what look-arounds see. `data` must come from
   /// match_data(). Throws std::runtime_error where PCRE2 gives up (its match limit, on a pattern
   /// that backtracks without bound).
   template <class Visit>
   void for_each_match(std::string_view text, const MatchData& data, Visit&& visit) const {
-    for (std::size_t at = 0; at < text.size();) {
-      const int found = pcre2_match_8(code_.get(), reinterpret_cast<PCRE2_SPTR8>(text.data()),
-                                      text.size(), at, PCRE2_NO_UTF_CHECK, data.get(), nullptr);
-      if (found == PCRE2_ERROR_NOMATCH) return;
-      if (found < 0)
-        throw std::runtime_error("promptdistill: splitting a text failed: " + message(found));
+    std::optional<std::size_t> last_end;
+    for (std::size_t at = 0; at <= text.size();) {
+      if (!match(text, at, data)) return;
       const std::size_t* bounds = pcre2_get_ovector_pointer_8(data.get());
       const std::size_t begin = bounds[0], end = bounds[1];
-      if (begin < end) visit(begin, end);
-      at = begin < end ? end : (end < text.size() ? end + utf8_step(text.substr(end)).length : end);
+      if (begin == end && end == last_end) {
+        at = end < text.size() ? end + utf8_step(text.substr(end)).length : end + 1;
+        continue;
+      }
+      visit(begin, end);
+      at = end;
+      last_end = end;
     }
   }
 
  private:
+  bool match(std::string_view text, std::size_t at, const MatchData& data) const {
+    const auto run = [&](std::uint32_t options) {
+      return pcre2_match_8(code_.get(), reinterpret_cast<PCRE2_SPTR8>(text.data()), text.size(), at,
+                           PCRE2_NO_UTF_CHECK | options, data.get(), nullptr);
+    };
+    int found = run(0);
+    // Compiled code has a small stack, the interpreter takes what it needs.
+    if (found == PCRE2_ERROR_JIT_STACKLIMIT) found = run(PCRE2_NO_JIT);
+    if (found < 0 && found != PCRE2_ERROR_NOMATCH)
+      throw std::runtime_error("promptdistill: splitting a text failed: " + message(found));
+    return found >= 0;
+  }
+
   static std::string message(int error) {
     char buffer[256] = {};
     pcre2_get_error_message_8(error, reinterpret_cast<PCRE2_UCHAR8*>(buffer), sizeof(buffer));

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <string>
 
+#include "promptdistill/text/decoder.hpp"
 #include "promptdistill/text/tokenizer.hpp"
-#include "promptdistill/text/utf8.hpp"
 
 namespace promptdistill {
 
@@ -18,29 +18,32 @@ class TextStream {
  public:
   /// `tokenizer` must outlive the stream.
   TextStream(const Tokenizer& tokenizer, bool skip_special_tokens)
-      : tokenizer_(&tokenizer), skip_special_tokens_(skip_special_tokens) {}
+      : tokenizer_(&tokenizer),
+        stream_(tokenizer.decoder_),
+        skip_special_tokens_(skip_special_tokens) {}
 
   /// The text that this token completes: whole characters, possibly none. Throws std::out_of_range
   /// on an id without a token.
   std::string push(std::int64_t id) {
+    const Tokenizer::Entry& token = tokenizer_->entry(id);
     std::string text;
-    if (!(tokenizer_->is_special(id) && skip_special_tokens_))
-      repair_.push(tokenizer_->token_bytes(id), text);
+    if (!(token.special && skip_special_tokens_)) stream_.push(token.content, text);
     return text;
   }
 
-  /// What is left: U+FFFD where the last character is incomplete, else nothing. The stream is then
-  /// ready for a next answer.
+  /// What is left: U+FFFD where the last character is incomplete, the characters spelt in byte
+  /// tokens of which a next one might have made more, else nothing. The stream is then ready for a
+  /// next answer.
   std::string finish() {
     std::string text;
-    repair_.finish(text);
+    stream_.finish(text);
     return text;
   }
 
  private:
   const Tokenizer* tokenizer_;
+  detail::Decoder::Stream stream_;
   bool skip_special_tokens_;
-  detail::Utf8Repair repair_;
 };
 
 }  // namespace promptdistill

@@ -19,8 +19,10 @@
 #include "promptdistill/io/load_error.hpp"
 #include "promptdistill/text/added_tokens.hpp"
 #include "promptdistill/text/bpe.hpp"
-#include "promptdistill/text/byte_level.hpp"
+#include "promptdistill/text/decoder.hpp"
 #include "promptdistill/text/json_node.hpp"
+#include "promptdistill/text/normalizer.hpp"
+#include "promptdistill/text/post_processor.hpp"
 #include "promptdistill/text/pre_tokenizer.hpp"
 #include "promptdistill/text/utf8.hpp"
 
@@ -38,25 +40,28 @@ class Tokenizer {
     const std::filesystem::path file = folder / "tokenizer.json";
     const nlohmann::json json = detail::read_json(file);
     if (!json.is_object())
-      throw LoadError(file, "file", "must hold a JSON object, got " + detail::describe(json));
+      throw LoadError(file, "the file", "must hold a JSON object, got " + detail::describe(json));
     const detail::JsonNode root(file, "", json);
     root.allow_only({"version", "truncation", "padding", "added_tokens", "normalizer",
                      "pre_tokenizer", "post_processor", "decoder", "model"});
     root.allow_value("version", {"1.0"});
     root.allow_value("truncation", {});
     root.allow_value("padding", {});
-    root.allow_value("normalizer", {});
-    check_byte_level(root, "post_processor");  // ByteLevel moves offsets there, not ids
-    if (root.at("decoder").value().is_null()) root.at("decoder").must_be("ByteLevel");
-    check_byte_level(root, "decoder");
-    auto bpe = detail::Bpe::parse(root.at("model"));
-    auto pre_tokenizer = detail::PreTokenizer::parse(root.at("pre_tokenizer"));
-    const nlohmann::json none = nlohmann::json::array();
-    const auto added =
-        root.find("added_tokens").value_or(detail::JsonNode(file, "added_tokens", none));
-    auto added_tokens = detail::AddedTokens::parse(added, bpe.vocabulary());
-    Tokenizer result(std::move(bpe), std::move(pre_tokenizer), std::move(added_tokens));
+    const nlohmann::json null, none = nlohmann::json::array();
+    const auto optional = [&](const char* key, const nlohmann::json& fallback) {
+      return root.find(key).value_or(detail::JsonNode(file, key, fallback));
+    };
+    Tokenizer result;
+    result.normalizer_ = detail::Normalizer::parse(optional("normalizer", null));
+    result.pre_tokenizer_ = detail::PreTokenizer::parse(root.at("pre_tokenizer"));
+    result.bpe_ = detail::Bpe::parse(root.at("model"));
+    result.decoder_ = detail::Decoder::parse(root.at("decoder"));
+    const auto added = optional("added_tokens", none);
+    result.added_tokens_ =
+        detail::AddedTokens::parse(added, result.bpe_.vocabulary(), result.normalizer_);
     result.index_tokens(added);
+    result.post_processor_ = detail::PostProcessor::parse(
+        optional("post_processor", null), [&](std::int64_t id) { return result.has(id); });
     return result;
   }
 
@@ -64,44 +69,51 @@ class Tokenizer {
   std::int64_t vocab_size() const { return static_cast<std::int64_t>(entries_.size()); }
 
   /// Added tokens in `text` (the chat markers among them) are recognised as such, so text from a
-  /// stranger can hold them. A byte that the vocabulary lacks gives no token. No supported file
-  /// asks for tokens around the text yet, so `add_special_tokens` changes nothing.
+  /// stranger can hold them. A character that the vocabulary cannot express gives its unknown
+  /// token, or none where it has none. `add_special_tokens` puts before and after the text what the
+  /// file's template says.
   ///
   /// Throws std::invalid_argument with the byte offset where `text` is not valid UTF-8.
-  std::vector<std::int64_t> encode(std::string_view text,
-                                   [[maybe_unused]] bool add_special_tokens = true) const {
+  std::vector<std::int64_t> encode(std::string_view text, bool add_special_tokens = true) const {
     if (const std::size_t at = detail::first_invalid_utf8(text); at != text.npos) {
       throw std::invalid_argument(
           "promptdistill: a text to encode must be valid UTF-8, it is not at byte " +
           std::to_string(at));
     }
     std::vector<std::int64_t> ids;
+    if (add_special_tokens) ids = post_processor_.before;
     detail::Bpe::Scratch scratch;
-    added_tokens_.split(
-        text, [&](std::int64_t id) { ids.push_back(id); },
-        [&](std::string_view plain) {
-          pre_tokenizer_(plain).for_each(
-              [&](std::string_view piece) { bpe_.encode(piece, scratch, ids); });
-        });
+    const auto on_token = [&](std::int64_t id) { ids.push_back(id); };
+    added_tokens_.split(text, on_token, [&](std::string_view plain) {
+      const std::string normal = normalizer_(std::string(plain));
+      added_tokens_.split_normalized(normal, on_token, [&](std::string_view part) {
+        detail::Pieces pieces(std::string(part),
+                              plain.data() == text.data() && part.data() == normal.data());
+        pre_tokenizer_(pieces);
+        for (const auto range : pieces.ranges) bpe_.encode(pieces[range], scratch, ids);
+      });
+    });
+    if (add_special_tokens)
+      ids.insert(ids.end(), post_processor_.after.begin(), post_processor_.after.end());
     return ids;
   }
 
-  /// Bytes that are not UTF-8 become U+FFFD, as in Hugging Face. Throws std::out_of_range on an id
-  /// without a token.
+  /// What the file's decoder makes of the tokens; bytes that are not UTF-8 become U+FFFD, as in
+  /// Hugging Face. Throws std::out_of_range on an id without a token.
   std::string decode(std::span<const std::int64_t> ids, bool skip_special_tokens = false) const {
     std::string text;
-    detail::Utf8Repair repair;
+    detail::Decoder::Stream stream(decoder_);
     for (const std::int64_t id : ids) {
       const Entry& token = entry(id);
-      if (!(skip_special_tokens && token.special)) repair.push(token.bytes, text);
+      if (!(skip_special_tokens && token.special)) stream.push(token.content, text);
     }
-    repair.finish(text);
+    stream.finish(text);
     return text;
   }
 
-  /// The bytes that the token stands for, which may be part of a character. Throws
+  /// The bytes that the token stands for inside of a text, which may be part of a character. Throws
   /// std::out_of_range on an id without a token.
-  const std::string& token_bytes(std::int64_t id) const { return entry(id).bytes; }
+  std::string token_bytes(std::int64_t id) const { return decoder_.bytes(entry(id).content); }
 
   /// True for the special ones among the added tokens. Throws std::out_of_range on an id without a
   /// token.
@@ -118,27 +130,15 @@ class Tokenizer {
   }
 
  private:
+  friend class TextStream;  // its decoder
+
   struct Entry {
-    std::string bytes;
+    std::string content;
     bool known = false;
     bool special = false;
   };
 
-  Tokenizer(detail::Bpe bpe, detail::PreTokenizer pre_tokenizer, detail::AddedTokens added_tokens)
-      : bpe_(std::move(bpe)),
-        pre_tokenizer_(std::move(pre_tokenizer)),
-        added_tokens_(std::move(added_tokens)) {}
-
-  static void check_byte_level(const detail::JsonNode& root, const char* key) {
-    const auto node = root.find(key);
-    if (!node || node->value().is_null()) return;
-    const detail::JsonNode type = node->at("type");
-    if (type.string() != "ByteLevel") {
-      node->fail("is not supported, got " + detail::describe(type.value()) + "; supported: " +
-                 (std::string_view(key) == "decoder" ? "ByteLevel" : "null, ByteLevel"));
-    }
-    node->allow_only({"type", "add_prefix_space", "trim_offsets", "use_regex"});
-  }
+  Tokenizer() = default;
 
   /// Fills entries_; `added` is where a clash is blamed.
   void index_tokens(const detail::JsonNode& added) {
@@ -147,8 +147,7 @@ class Tokenizer {
       if (index >= entries_.size()) entries_.resize(index + 1);
       return entries_[index];
     };
-    for (const auto& [token, id] : bpe_.vocabulary())
-      slot(id) = {detail::bytes_from_alphabet(token), true, false};
+    for (const auto& [token, id] : bpe_.vocabulary()) slot(id) = {token, true, false};
     for (std::size_t i = 0; i < added_tokens_.tokens().size(); ++i) {
       const detail::AddedToken& token = added_tokens_.tokens()[i];
       Entry& entry = slot(token.id);
@@ -157,20 +156,27 @@ class Tokenizer {
                                        std::to_string(token.id) + " for " +
                                        detail::describe(token.content));
       }
-      entry = {detail::bytes_from_alphabet(token.content), true, token.special};
+      entry = {token.content, true, token.special};
     }
   }
 
+  bool has(std::int64_t id) const {
+    return id >= 0 && id < vocab_size() && entries_[static_cast<std::size_t>(id)].known;
+  }
+
   const Entry& entry(std::int64_t id) const {
-    if (id < 0 || id >= vocab_size() || !entries_[static_cast<std::size_t>(id)].known) {
+    if (!has(id)) {
       throw std::out_of_range("promptdistill: a token id must be one of the tokenizer's, in [0, " +
                               std::to_string(vocab_size()) + "), got " + std::to_string(id));
     }
     return entries_[static_cast<std::size_t>(id)];
   }
 
-  detail::Bpe bpe_;
+  detail::Normalizer normalizer_;
   detail::PreTokenizer pre_tokenizer_;
+  detail::Bpe bpe_;
+  detail::PostProcessor post_processor_;
+  detail::Decoder decoder_;
   detail::AddedTokens added_tokens_;
   std::vector<Entry> entries_;  // by id
 };
