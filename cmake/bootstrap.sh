@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # What examples/quickstart.sh and tests/run.sh share. They source it and call `set_up PRESET`, which does what is not
-# done yet of: Debian packages, LibTorch and Python packages (build/venv), the model (build/models), the build.
+# done yet of: Debian packages, LibTorch and Python packages (build/venv), the model (build/models), for tests the
+# tokenizers of other families (build/tokenizers), the build.
 
 set -euo pipefail
 trap 'echo && exit 130' INT # pip ends an interrupt as if it had failed: without this it would be tried again.
@@ -12,7 +13,9 @@ build=$root/build
 venv=$build/venv
 model=$build/models/SmolLM2-135M-Instruct
 torch_version=2.13.0
+tokenizers=$build/tokenizers
 model_packages="numpy==2.4.6 gguf==0.19.0"
+tokenizer_packages="--no-deps tokenizers==0.21.4" # What it depends on is for the model hub.
 unset PYTHONHOME PYTHONPATH PIP_USER PIP_TARGET PIP_PREFIX # They would lead python and pip out of build/venv.
 
 die() {
@@ -61,12 +64,12 @@ step() { # step WHAT LOG COMMAND...: the command's output goes to build/logs/LOG
 # ---- Debian packages -------------------------------------------------------------------------------------------------
 
 need_packages() { # need_packages PRESET
-  local libraries=(libfmt-dev nlohmann-json3-dev libcli11-dev libpcre2-dev)
+  local libraries=(libfmt-dev nlohmann-json3-dev libcli11-dev libpcre2-dev libutf8proc-dev)
   local missing=() optional=() sudo=() installed package
   [[ $1 != dev ]] || libraries+=(catch2)
   if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     echo "==> Not a Debian system. Needed: CMake 3.24, Ninja, a C++20 compiler, Python 3 with venv, fmt," \
-      "nlohmann_json, CLI11, PCRE2 and, for the tests, Catch2; used where found: ccache, mold"
+      "nlohmann_json, CLI11, PCRE2, utf8proc and, for the tests, Catch2; used where found: ccache, mold"
     command -v cmake >/dev/null || die "cmake must be in PATH"
     return 0
   fi
@@ -148,6 +151,27 @@ need_model() {
     printf '%s' "$model_packages" >"$venv/.model-packages"
   fi
   step "Prepare the model SmolLM2-135M-Instruct" model "$venv/bin/python" "$root/examples/prepare_smollm2.py" "$model"
+}
+
+# Only tests want these: where the network has none, the tests are skipped.
+need_tokenizers() {
+  local script=$root/tests/golden/make_tokenizers.py smollm2=$model/tokenizer.json made_from
+  made_from="$tokenizer_packages $(cat "$script" "$smollm2" 2>/dev/null | sha256sum)"
+  [[ $(cat "$tokenizers/.made-from" 2>/dev/null) != "$made_from" ]] || return 0
+  need_venv
+  step "Build the tokenizers of Llama 3, Qwen2 and Phi-3.5" tokenizers make_tokenizers
+  [[ ! -f $tokenizers/.failed ]] || echo "    failed, so their tests are skipped: see $build/logs/tokenizers.log"
+}
+
+make_tokenizers() { # Fails only where the tests must not be skipped.
+  rm -rf "$tokenizers" && mkdir -p "$tokenizers" || return 1
+  [[ -f $smollm2 ]] || smollm2=''
+  if pip_install "$tokenizer_packages" && "$venv/bin/python" "$script" "$tokenizers" ${smollm2:+"$smollm2"}; then
+    printf '%s' "$made_from" >"$tokenizers/.made-from"
+  else
+    touch "$tokenizers/.failed"
+    [[ ! ${PROMPTDISTILL_REQUIRE_MODEL-} ]]
+  fi
 }
 
 # ---- LibTorch --------------------------------------------------------------------------------------------------------
@@ -243,6 +267,7 @@ set_up() { # set_up release|dev
   else
     need_model
   fi
+  [[ $1 != dev ]] || need_tokenizers
   need_build "$1"
   exec {lock}>&-
 }

@@ -4,6 +4,7 @@
 // promptdistill-tokenize: text to token ids and back, as JSON on standard input and output.
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <iostream>
@@ -26,12 +27,29 @@ struct Flags {
   std::filesystem::path model_dir;
   bool decode = false, no_special_tokens = false;
   ex::ChatFlags chat;
+  std::int64_t time_runs = 0;
 };
+
+/// The seconds that each of `runs` encodings of `text` takes.
+std::vector<double> encoding_seconds(const pd::Tokenizer& tokenizer,
+                                     const std::string& text,
+                                     std::int64_t runs) {
+  std::vector<double> seconds;
+  for (std::int64_t run = 0; run < runs; ++run) {
+    const auto start = std::chrono::steady_clock::now();
+    tokenizer.encode(text);
+    seconds.push_back(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return seconds;
+}
 
 void run(const Flags& flags) {
   flags.chat.check();
   if (flags.decode && flags.chat.chat)
     throw ex::UsageError("--chat wraps text, --decode reads ids: give one of them");
+  if (flags.decode && flags.time_runs > 0)
+    throw ex::UsageError("--time times encoding, --decode reads ids: give one of them");
   const pd::Tokenizer tokenizer = pd::Tokenizer::load(flags.model_dir);
   const std::string input{std::istreambuf_iterator<char>(std::cin), {}};
   if (!flags.decode) ex::check_utf8(input, "standard input");
@@ -42,6 +60,10 @@ void run(const Flags& flags) {
     out = tokenizer.encode(flags.chat.load(flags.model_dir).prompt(input), false);
   } else {
     out = tokenizer.encode(input, !flags.no_special_tokens);
+  }
+  if (flags.time_runs > 0) {
+    out = {{"tokens", out.size()},
+           {"seconds", encoding_seconds(tokenizer, input, flags.time_runs)}};
   }
   std::cout << out.dump() << '\n' << std::flush;
   if (!std::cout) throw std::runtime_error("cannot write to standard output");
@@ -65,5 +87,9 @@ int main(int argc, char** argv) {
   flags.chat.add_to(app);
   app.add_flag("--no-special-tokens", flags.no_special_tokens,
                "encoding: add none around the text; decoding: leave them out");
+  app.add_option("--time", flags.time_runs,
+                 "encode the text N times more and write the seconds of each instead of the ids")
+      ->check(CLI::Range(1, 1'000'000))
+      ->option_text("N");
   return ex::run_program(app, argc, argv, [&] { run(flags); });
 }

@@ -2,12 +2,13 @@
 // SPDX-FileCopyrightText: 2026 The promptdistill authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where the tests find SmolLM2-135M-Instruct: tests/run.sh prepares it and sets
-// PROMPTDISTILL_MODEL_DIR.
+// Where the tests find SmolLM2-135M-Instruct and the tokenizers of other families: tests/run.sh
+// prepares them and sets PROMPTDISTILL_MODEL_DIR and PROMPTDISTILL_TOKENIZERS_DIR.
 
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
+#include <string>
 
 #include "tests/catch.hpp"
 
@@ -19,17 +20,31 @@ inline bool& real_model_missed() {
   return missed;
 }
 
-/// The folder, or nothing: the test should then return. It fails where PROMPTDISTILL_REQUIRE_MODEL
-/// is set.
-inline std::optional<std::filesystem::path> real_model() {
-  const char* folder = std::getenv("PROMPTDISTILL_MODEL_DIR");
-  if (folder != nullptr && std::filesystem::exists(std::filesystem::path(folder) / "config.json"))
+/// The folder that an environment variable names, or nothing where it has no such file: the test
+/// should then return. It fails where PROMPTDISTILL_REQUIRE_MODEL is set.
+inline std::optional<std::filesystem::path> prepared_folder(const char* variable,
+                                                            const char* file) {
+  const char* folder = std::getenv(variable);
+  if (folder != nullptr && std::filesystem::exists(std::filesystem::path(folder) / file))
     return folder;
   real_model_missed() = true;
-  const char* why = "PROMPTDISTILL_MODEL_DIR names no model; tests/run.sh prepares it";
+  const std::string why =
+      std::string(variable) + " names no folder with " + file + "; tests/run.sh prepares it";
   if (std::getenv("PROMPTDISTILL_REQUIRE_MODEL") != nullptr) FAIL(why);
   WARN("skipped: " << why);
   return std::nullopt;
+}
+
+inline std::optional<std::filesystem::path> real_model() {
+  return prepared_folder("PROMPTDISTILL_MODEL_DIR", "config.json");
+}
+
+/// A folder of tests/golden/make_tokenizers.py: tokenizer.json and golden.json.
+inline std::optional<std::filesystem::path> real_tokenizer(const std::string& name) {
+  const auto folder =
+      prepared_folder("PROMPTDISTILL_TOKENIZERS_DIR", (name + "/golden.json").c_str());
+  if (!folder) return std::nullopt;
+  return *folder / name;
 }
 
 }  // namespace promptdistill::test

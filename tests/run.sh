@@ -8,6 +8,6 @@
 source "$(dirname -- "${BASH_SOURCE[0]}")/../cmake/bootstrap.sh"
 set_up dev
 
-export PROMPTDISTILL_MODEL_DIR=$model
+export PROMPTDISTILL_MODEL_DIR=$model PROMPTDISTILL_TOKENIZERS_DIR=$tokenizers
 cd "$root" # ctest looks for its presets here.
 exec ctest --preset dev --output-on-failure "$@"

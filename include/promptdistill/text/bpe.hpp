@@ -58,7 +58,9 @@ class Bpe {
       bpe.unknown_ = found->second;
     }
     if (flag("byte_fallback")) bpe.read_fallback();
-    bpe.read_merges(node.at("merges"));
+    const bool joins_words = bpe.read_merges(node.at("merges"));
+    const bool has_all = bpe.unknown_ >= 0 || *std::ranges::min_element(bpe.bytes_) >= 0;
+    bpe.cuts_words_ = !joins_words && has_all && bpe.vocabulary_.contains(kWordMark);
     return bpe;
   }
 
@@ -72,6 +74,8 @@ class Bpe {
   void encode(std::string_view piece, Scratch& scratch, std::vector<std::int64_t>& ids) const;
 
  private:
+  static constexpr std::string_view kWordMark = "\xE2\x96\x81";  // U+2581, SentencePiece's space
+
   std::int32_t find_character(std::string_view character, char32_t code_point) const {  // -1: none
     if (code_point < characters_.size()) return characters_[code_point];
     const auto found = vocabulary_.find(character);
@@ -87,8 +91,10 @@ class Bpe {
     }
   }
 
-  void read_merges(const JsonNode& node) {
+  /// Returns whether any merge puts a word mark after something else.
+  bool read_merges(const JsonNode& node) {
     node.require_array();
+    bool joins_words = false;
     const std::size_t count = node.value().size();
     merges_ = Merges(count);
     for (std::size_t i = 0; i < count; ++i) {
@@ -118,12 +124,16 @@ class Bpe {
       const std::int32_t left_id = id(left), right_id = id(right);
       const std::int32_t merged_id = id(std::string(left).append(right));
       merges_.insert(left_id, right_id, {static_cast<std::int32_t>(i), merged_id});
+      joins_words |= right.starts_with(kWordMark) && !left.ends_with(kWordMark);
     }
+    return joins_words;
   }
 
   void read_symbols(std::string_view piece, Scratch& scratch) const;
+  void encode_word(std::string_view word, Scratch& scratch, std::vector<std::int64_t>& ids) const;
 
   bool ignore_merges_ = false, fuse_unknown_ = false;
+  bool cuts_words_ = false;  // no merge reaches across a word's beginning, so words go one by one
   Vocabulary vocabulary_;
   Merges merges_;
   std::int32_t unknown_ = -1;  // -1: none
@@ -194,7 +204,20 @@ inline void Bpe::encode(std::string_view piece,
       return;
     }
   }
-  read_symbols(piece, scratch);
+  std::size_t begin = 0;
+  for (std::size_t at = cuts_words_ ? piece.find(kWordMark) : piece.npos; at != piece.npos;
+       at = piece.find(kWordMark, at + 1)) {
+    if (at == begin || piece.substr(0, at).ends_with(kWordMark)) continue;
+    encode_word(piece.substr(begin, at - begin), scratch, ids);
+    begin = at;
+  }
+  encode_word(piece.substr(begin), scratch, ids);
+}
+
+inline void Bpe::encode_word(std::string_view word,
+                             Scratch& scratch,
+                             std::vector<std::int64_t>& ids) const {
+  read_symbols(word, scratch);
   auto& symbols = scratch.symbols_;
   auto& heap = scratch.heap_;
   heap.clear();
