@@ -7,6 +7,7 @@
 #include "promptdistill/model/causal_lm.hpp"
 #include "promptdistill/model/checkpoint.hpp"
 #include "promptdistill/model/generate.hpp"
+#include "promptdistill/model/plan.hpp"
 #include "promptdistill/model/profile.hpp"
 #include "promptdistill/model/sampler.hpp"
 #include "promptdistill/promptdistill.hpp"

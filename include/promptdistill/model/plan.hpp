@@ -121,8 +121,7 @@ class PlanWalk {
     hold(run, 2 * hidden(run) + queries(run) + normed(run));
     hold(run, 4 * hidden(run) + queries(run) + 2 * mlp(run));
     if (after) hold(in, hidden(in) + queries(in) + std::max(scores(scoring), hidden(out)));
-    if (truncates) {
-      hold(out, hidden(out) + queries(run) + cache(kept));
+    if (truncates) {  // one after another: less than the MLP held
       for (LayerPlan& earlier : plan_.layers) resize_cache(earlier, kept);
     }
 
