@@ -264,6 +264,8 @@ TEST_CASE("a template that would write anything else is refused", "[text]") {
             "; without one, write the markers into the prompt and encode it as it is (programs: "
             "leave out --chat)"));
   CHECK(complaint(std::string(100'000, '{')).size() < 500);
+  const std::string padding(300'000, ' ');
+  CHECK(has(complaint("{#" + padding + "#}" + kPlain), "got another (fingerprint none)"));
 }
 
 TEST_CASE("one format's checkpoints differ in their default system message and date", "[text]") {
@@ -312,7 +314,7 @@ TEST_CASE("white space, quotes and comments of a template do not count", "[text]
   CHECK(print("{{ 'a' + (b if c else d) }}") != 0);
   for (const char* unclear :
        {"{{ 'a' + b if c }}", "{{ a + 1 }}", "{{ a == b }}", "{{ a - b }}", "{{ a, b }}",
-        "{{ not a }}", "{{ +a }}", "{{ a + }}", "{{ a ++ b }}", "{{ }}"})
+        "{{ not a }}", "{{ +a }}", "{# c +#}\na", "{{ a + }}", "{{ a ++ b }}", "{{ }}"})
     CHECK(print(unclear) == 0);
 }
 

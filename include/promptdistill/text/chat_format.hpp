@@ -116,6 +116,8 @@ class ChatFormat {
       "without one, write the markers into the prompt and encode it as it is (programs: leave out "
       "--chat)";
 
+  static constexpr std::size_t kMaxTemplateBytes = std::size_t{1} << 18;  // published ones: to 17 KiB
+
   explicit ChatFormat(detail::ChatWriter writer) : writer_(std::move(writer)) {}
 
   static std::string default_template(const detail::JsonNode& list) {
@@ -130,7 +132,9 @@ class ChatFormat {
                               const std::filesystem::path& file,
                               const std::filesystem::path& config) {
     std::string print = "none";
-    if (const auto tokens = detail::TemplateLexer::read(source)) {
+    const auto tokens =
+        source.size() <= kMaxTemplateBytes ? detail::TemplateLexer::read(source) : std::nullopt;
+    if (tokens) {
       const auto fingerprint = detail::TemplateFingerprint::of(*tokens);
       auto writer = detail::known_template(
           fingerprint, [&](const char* name) { return special_token(config, name); });

@@ -101,8 +101,10 @@ class TemplateLexer {
   /// Leaves `at` behind the comment that it stands in; `trims`: it ends with a minus.
   bool comment(std::size_t& at, bool& trims) const {
     const std::size_t end = source_.find("#}", at);
-    if (end == source_.npos) return false;
-    trims = end > at && source_[end - 1] == '-';
+    const char sign = end != source_.npos && end > at ? source_[end - 1] : '\0';
+    if (end == source_.npos || sign == '+')
+      return false;  // a plus keeps the line end: not read here
+    trims = sign == '-';
     at = end + 2;
     return true;
   }
