@@ -5,7 +5,7 @@
 // anew.
 
 #include "examples/common/memory_meter.hpp"
-#include "promptdistill/io/safetensors.hpp"
+#include "promptdistill/io/safetensors_folder.hpp"
 #include "promptdistill/model/plan.hpp"
 #include "tests/catch.hpp"
 #include "tests/io/files.hpp"
@@ -27,7 +27,7 @@ ModelConfig llama(std::int64_t hidden,
   config.num_hidden_layers = layers;
   config.num_attention_heads = heads;
   config.num_key_value_heads = kv_heads;
-  config.head_dim = head_dim;
+  config.head_dim = config.rope.rotary_dim = head_dim;
   config.intermediate_size = intermediate;
   config.vocab_size = vocabulary;
   config.max_position_embeddings = 8192;
@@ -241,6 +241,14 @@ TEST_CASE("parameters are counted from the config as the checkpoint holds them",
     }
     CHECK(parameter_count(ModelConfig::load(tiny_folder(name))) == count);
   }
+  const auto families = tiny_folder("").parent_path().parent_path() / "families";
+  for (const char* name : {"mistral", "phi3", "phi3-partial", "qwen2", "qwen3"}) {
+    INFO(name);
+    std::int64_t count = 0;
+    const SafetensorsFolder files = SafetensorsFolder::open(families / name);
+    for (const auto& [tensor, file] : files.tensors()) count += file->tensor(tensor).numel();
+    CHECK(parameter_count(ModelConfig::load(families / name)) == count);
+  }
   CHECK(parameter_count(smollm2()) == 134'515'008);
   CHECK(parameter_count(llama_70b()) == 70'553'706'496);
 }
@@ -266,7 +274,9 @@ double counted_flops(const ModelConfig& c, std::int64_t tokens) {
   for (std::int64_t l = 0; l < c.num_hidden_layers; ++l) {
     for (std::int64_t i = 0; i < tokens; ++i) {
       products += e * q + e * kv + e * kv + q * e;  // q, k, v, o
-      for (std::int64_t key = 0; key <= i; ++key) products += q /* q.k */ + q /* p.v */;
+      const std::int64_t first =
+          c.window_of(l) ? std::max<std::int64_t>(i - *c.window_of(l) + 1, 0) : 0;
+      for (std::int64_t key = first; key <= i; ++key) products += q /* q.k */ + q /* p.v */;
       products += e * m + e * m + m * e;  // gate, up, down
     }
   }
@@ -282,6 +292,15 @@ TEST_CASE("FLOPs are those of the products, one by one", "[model]") {
   CHECK(full.decode_step.total() ==
         Approx(counted_flops(config, 26) - counted_flops(config, 25) + full.prefill.lm_head)
             .epsilon(1e-12));
+  ModelConfig sliding = config;
+  sliding.sliding_window = 7;
+  sliding.slides = {true, false, true};
+  const Plan within = plan_prefill(sliding, request_of(25));
+  CHECK(within.prefill.total() == Approx(counted_flops(sliding, 25)).epsilon(1e-12));
+  CHECK(within.decode_step.total() ==
+        Approx(counted_flops(sliding, 26) - counted_flops(sliding, 25) + full.prefill.lm_head)
+            .epsilon(1e-12));
+  CHECK(within.cache_bytes == full.cache_bytes);  // rows beyond the window are kept
   PlanRequest three = request_of(25);
   three.batch = 3;
   CHECK(plan_prefill(config, three).prefill.total() ==

@@ -8,6 +8,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <vector>
 
 #include "promptdistill/model/model_config.hpp"
 
@@ -54,6 +55,7 @@ struct ModelSizes {
   std::int64_t layers, heads, kv_heads;
   Number hidden, queries, keys, mlp, angles, vocabulary;  // elements of one token
   bool tied;
+  std::vector<std::int64_t> windows;  // [L] sliding ones, 0 where a layer sees everything
   Number parameters;
 
   /// Throws c10::ValueError where a number exceeds 64 bits.
@@ -74,6 +76,7 @@ struct ModelSizes {
     if (config.o_bias) layer += hidden;
     if (config.qk_norm) layer += 2 * Number(config.head_dim);
     if (config.mlp_bias) layer += 2 * mlp + hidden;
+    for (std::int64_t l = 0; l < layers; ++l) windows.push_back(config.window_of(l).value_or(0));
     parameters = layers * layer + hidden + vocabulary * hidden * (tied ? 1 : 2);
   }
 

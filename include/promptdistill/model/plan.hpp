@@ -129,8 +129,8 @@ class PlanWalk {
     flops.projections += in.real() * sizes_.key_flops() + run.real() * sizes_.query_flops();
     if (before) flops.projections += all(scoring).real() * sizes_.query_flops() / 2;
     // A query sees the keys up to its position: half of them, kept ones taken to stand anywhere.
-    flops.attention +=
-        run.real() * (static_cast<double>(tokens_) + 1) / 2 * sizes_.attention_flops();
+    // Within a sliding window positions count; gaps that selection left are not reckoned with.
+    flops.attention += run.real() * seen() * sizes_.attention_flops();
     flops.mlp += run.real() * sizes_.mlp_flops();
     flops.selection += in.real() * static_cast<double>(scoring) * sizes_.score_flops();
     tokens_ = kept;
@@ -168,9 +168,11 @@ class PlanWalk {
          hidden(all(tokens_)) +
              all(1) * sizes_.vocabulary * (size() + (request_.dtype == at::kFloat ? 0 : 4)));
     Checked rows;
-    for (const LayerPlan& layer : plan_.layers) {
+    for (std::size_t l = 0; l < plan_.layers.size(); ++l) {
+      const LayerPlan& layer = plan_.layers[l];
+      const std::int64_t window = sizes_.windows[l];
       plan_.cache_bytes += layer.cache_bytes;
-      rows += layer.cache_rows;
+      rows += window > 0 ? std::min(layer.cache_rows, window - 1) : layer.cache_rows;
     }
     const double batch = all(1).real(), token_layers = batch * static_cast<double>(sizes_.layers);
     plan_.prefill.lm_head = batch * sizes_.lm_head_flops();
@@ -212,6 +214,14 @@ class PlanWalk {
     const Checked logits = 4 * Checked(sizes_.heads) * window * tokens_;
     const Checked wide_keys = request_.dtype == at::kFloat ? 0 : 4 * sizes_.keys * tokens_;
     return logits + std::max(wide_keys, window > 1 ? logits : 0);
+  }
+
+  /// Keys that a query of the layer under way sees, on average.
+  double seen() const {
+    const auto tokens = static_cast<double>(tokens_);
+    const auto window = static_cast<double>(sizes_.windows[plan_.layers.size() - 1]);
+    if (window == 0 || window >= tokens) return (tokens + 1) / 2;
+    return window - window * (window - 1) / 2 / tokens;  // the first ones see fewer
   }
 
   void start_layer(std::int64_t kept) { plan_.layers.push_back({.tokens = tokens_, .kept = kept}); }
