@@ -142,6 +142,17 @@ TEST_CASE("a normalizer is supported or refused", "[text]") {
             "normalizer.pattern.String must not be empty"));
   CHECK(has(refusal({{"type", "Replace"}, {"content", "x"}, {"pattern", Json::object()}}),
             "normalizer.pattern must be one of String and Regex, got an object"));
+  const auto growing = [](std::size_t size) -> Json {
+    return {
+        {"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", std::string(size, 'a')}};
+  };
+  CHECK(refusal(growing(1023)) == "no LoadError");
+  CHECK(has(refusal(growing(1024)),
+            "normalizer.content must not let a text grow more than 1024 times by all steps"));
+  CHECK(has(refusal({{"type", "Sequence"}, {"normalizers", {growing(31), growing(32)}}}),
+            "normalizer.normalizers[1].content must not let a text grow more than 1024 times"));
+  CHECK(has(refusal({{"type", "Prepend"}, {"prepend", std::string(1024, 'a')}}),
+            "normalizer.prepend must not let a text grow"));
   // A hundred levels are the file's limit, so recursion is bounded.
   Json nested = {{"type", "NFC"}};
   for (int i = 0; i < 45; ++i) nested = {{"type", "Sequence"}, {"normalizers", {nested}}};
@@ -175,6 +186,10 @@ TEST_CASE("a pre-tokenizer is supported or refused", "[text]") {
   CHECK(has(with("pattern", {{"Regex", "[a&&b]"}}),
             at + "pattern.Regex uses an intersection of classes at offset 2, which is not "
                  "supported"));
+
+  const Json byte_level = tiny_tokenizer()["pre_tokenizer"];
+  CHECK(has(refusal({{"type", "Sequence"}, {"pretokenizers", {byte_level, byte_level}}}),
+            "pre_tokenizer.pretokenizers[1] must not be a second ByteLevel"));
 
   const auto metaspace = [&](const char* key, const Json& value) {
     Json settings = {{"type", "Metaspace"}, {"replacement", "_"}};
@@ -308,6 +323,8 @@ TEST_CASE("added tokens must agree with the vocabulary", "[text]") {
   emptied["added_tokens"][0]["normalized"] = true;
   CHECK(has(complaint(emptied.dump()),
             "added_tokens[0].content must not be empty after normalisation"));
+  CHECK(has(complaint("/added_tokens/0/content", std::string((1 << 20) + 1, 'x')),
+            "added_tokens[0].content must not bring all contents over 1048576 bytes"));
   CHECK(has(complaint("/added_tokens/0/id", 3),
             "added_tokens[0].id must not be another token's, got 3 for \"<s>\""));
   CHECK(has(complaint("/added_tokens/1", added_token(10, "<t>")),
