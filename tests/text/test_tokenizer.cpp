@@ -182,6 +182,16 @@ TEST_CASE("added tokens are found before anything else", "[text]") {
     added[2]["normalized"] = true;
     CHECK(load(json).encode("<s>ab") == Ids{10, 6});
   }
+  SECTION("of two that normalisation makes one, the first special one is found") {
+    json["normalizer"] = {{"type", "Replace"}, {"pattern", {{"String", "B"}}}, {"content", "b"}};
+    for (const std::int64_t id : {13, 14, 15}) {
+      added.push_back(added_token(id, id == 13 ? "<B>" : id == 14 ? "<b>" : "<BB>"));
+      added.back()["normalized"] = true;
+    }
+    CHECK(load(json).encode("a<B><b>") == Ids{0, 13, 13});
+    added[4]["special"] = true;
+    CHECK(load(json).encode("a<B><b>") == Ids{0, 14, 14});
+  }
   SECTION("one with a character outside the byte alphabet decodes literally") {
     added[1]["content"] = "x y\u4e2d";
     CHECK(load(json).decode(Ids{11, 8}) == "x y\u4e2d a");

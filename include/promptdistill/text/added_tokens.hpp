@@ -49,7 +49,7 @@ class PrefixTree {
   }
 
  public:
-  /// `text` must not be empty. A later `value` for the same text replaces the earlier.
+  /// `text` must not be empty. An earlier `value` for the same text stays.
   void insert(std::string_view text, std::size_t value) {
     std::size_t node = 0;
     for (const char c : text) {
@@ -63,7 +63,7 @@ class PrefixTree {
         nodes_.emplace_back();
       }
     }
-    nodes_[node].value = value;
+    if (!nodes_[node].value) nodes_[node].value = value;
     first_[static_cast<unsigned char>(text.front())] = true;
   }
 
@@ -98,6 +98,7 @@ class AddedTokens {
     AddedTokens result;
     node.require_array();
     Vocabulary seen;
+    std::size_t bytes = 0;
     for (std::size_t i = 0; i < node.value().size(); ++i) {
       const JsonNode entry = node.element(i);
       entry.allow_only(
@@ -117,15 +118,14 @@ class AddedTokens {
         entry.at("id").fail("must be the id of " + describe(token.content) + " in model.vocab, " +
                             std::to_string(known->second) + ", got " + std::to_string(token.id));
       }
-      if (token.normalized) {
-        const std::string content = normalizer(token.content);
-        if (content.empty()) entry.at("content").fail("must not be empty after normalisation");
-        result.after_.insert(content, result.tokens_.size());
-      } else {
-        result.before_.insert(token.content, result.tokens_.size());
+      bytes += token.content.size();
+      if (bytes > kMaxAddedBytes) {
+        entry.at("content").fail("must not bring all contents over " +
+                                 std::to_string(kMaxAddedBytes) + " bytes");
       }
       result.tokens_.push_back(std::move(token));
     }
+    result.index(node, normalizer);
     return result;
   }
 
@@ -146,6 +146,24 @@ class AddedTokens {
   }
 
  private:
+  // The prefix tree takes some 100 times as much. Real files stay below 100 KiB.
+  static constexpr std::size_t kMaxAddedBytes = std::size_t{1} << 20;
+
+  /// Where two tokens are the same after normalisation, the first special one is it, else the
+  /// first.
+  void index(const JsonNode& node, const Normalizer& normalizer) {
+    for (const bool special : {true, false}) {
+      for (std::size_t i = 0; i < tokens_.size(); ++i) {
+        const AddedToken& token = tokens_[i];
+        if (token.special != special) continue;
+        const std::string content = token.normalized ? normalizer(token.content) : token.content;
+        if (content.empty())
+          node.element(i).at("content").fail("must not be empty after normalisation");
+        (token.normalized ? after_ : before_).insert(content, i);
+      }
+    }
+  }
+
   template <class OnToken, class OnText>
   void split_by(const PrefixTree& tree,
                 std::string_view text,

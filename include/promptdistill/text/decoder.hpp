@@ -32,7 +32,8 @@ class Decoder {
   /// Throws LoadError on what is not supported, an order of the steps included.
   static Decoder parse(const JsonNode& node) {
     Decoder result;
-    result.add(node);
+    std::size_t growth = 1;
+    result.add(node, growth);
     return result;
   }
 
@@ -54,7 +55,7 @@ class Decoder {
     }
   };
 
-  void add(const JsonNode& node) {
+  void add(const JsonNode& node, std::size_t& growth) {
     const std::string& type = node.at("type").string();
     const auto needs = [&](bool condition, const char* rule) {
       if (!condition) node.fail(std::string("must ") + rule + ", got " + describe(node.value()));
@@ -63,7 +64,7 @@ class Decoder {
       node.allow_only({"type", "decoders"});
       const JsonNode list = node.at("decoders");
       list.require_array();
-      for (std::size_t i = 0; i < list.value().size(); ++i) add(list.element(i));
+      for (std::size_t i = 0; i < list.value().size(); ++i) add(list.element(i), growth);
       return;
     }
     if (type == "Strip") {
@@ -93,7 +94,7 @@ class Decoder {
       node.allow_only({"type"});
       byte_fallback_ = true;
     } else if (type == "Replace") {
-      steps_.emplace_back(ReplaceMatches::parse(node));
+      steps_.emplace_back(ReplaceMatches::parse(node, growth));
     } else if (type == "Metaspace") {
       steps_.emplace_back(ReplaceMarks{Metaspace::parse(node)});
     } else {

@@ -163,7 +163,7 @@ class OnigurumaPattern {
       if (end == text.npos || text[2] != '{') refuse("a property without braces");
       const std::string_view property = text.substr(0, end + 1);
       const std::string_view name = text.substr(3, end - 3);
-      // Newer characters first: a hyphen after the property then means in PCRE2 what it means here.
+      // The property comes last, so that a hyphen after it is an error and no range.
       const auto extended = [&](std::string_view newer) {
         // A class cannot say "not one of": there \P stays with PCRE2's tables.
         if (c == 'P' && in_class) return copy(property.size());

@@ -4,6 +4,8 @@
 //
 // How a text is cut into the pieces that BPE works on, one after another.
 
+#include <algorithm>
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -103,6 +105,10 @@ class PreTokenizer {
   void add_byte_level(const JsonNode& node) {
     node.allow_only({"type", "add_prefix_space", "trim_offsets",
                      "use_regex"});  // no offsets here, so none to trim
+    const bool again = std::any_of(steps_.begin(), steps_.end(), [](const Step& step) {
+      return std::holds_alternative<ToByteAlphabet>(step);
+    });
+    if (again) node.fail("must not be a second ByteLevel");  // each may double a text
     if (node.at("add_prefix_space").boolean()) steps_.emplace_back(PrependSpace{});
     const auto use_regex = node.find("use_regex");  // younger than the format: absent means true
     if (!use_regex || use_regex->boolean()) {

@@ -5,6 +5,7 @@
 // A Hugging Face tokenizer.json: text to token ids and back, id for id as Hugging Face's
 // tokenizers.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -13,6 +14,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -28,8 +30,8 @@
 
 namespace promptdistill {
 
-/// Byte-level BPE as read from a checkpoint. An immutable value; const methods may run from several
-/// threads.
+/// BPE over bytes or characters as read from a checkpoint. An immutable value; const methods may
+/// run from several threads.
 class Tokenizer {
  public:
   /// Reads folder/tokenizer.json.
@@ -66,7 +68,7 @@ class Tokenizer {
   }
 
   /// One past the largest id.
-  std::int64_t vocab_size() const { return static_cast<std::int64_t>(entries_.size()); }
+  std::int64_t vocab_size() const { return vocab_size_; }
 
   /// Added tokens in `text` (the chat markers among them) are recognised as such, so text from a
   /// stranger can hold them. A character that the vocabulary cannot express gives its unknown
@@ -134,42 +136,35 @@ class Tokenizer {
 
   struct Entry {
     std::string content;
-    bool known = false;
-    bool special = false;
+    bool special;
   };
 
   Tokenizer() = default;
 
   /// Fills entries_; `added` is where a clash is blamed.
   void index_tokens(const detail::JsonNode& added) {
-    const auto slot = [&](std::int64_t id) -> Entry& {
-      const auto index = static_cast<std::size_t>(id);
-      if (index >= entries_.size()) entries_.resize(index + 1);
-      return entries_[index];
-    };
-    for (const auto& [token, id] : bpe_.vocabulary()) slot(id) = {token, true, false};
+    for (const auto& [token, id] : bpe_.vocabulary()) entries_.emplace(id, Entry{token, false});
     for (std::size_t i = 0; i < added_tokens_.tokens().size(); ++i) {
       const detail::AddedToken& token = added_tokens_.tokens()[i];
-      Entry& entry = slot(token.id);
-      if (entry.known && !bpe_.vocabulary().contains(token.content)) {
+      if (has(token.id) && !bpe_.vocabulary().contains(token.content)) {
         added.element(i).at("id").fail("must not be another token's, got " +
                                        std::to_string(token.id) + " for " +
                                        detail::describe(token.content));
       }
-      entry = {token.content, true, token.special};
+      entries_.insert_or_assign(token.id, Entry{token.content, token.special});
     }
+    for (const auto& [id, entry] : entries_) vocab_size_ = std::max(vocab_size_, id + 1);
   }
 
-  bool has(std::int64_t id) const {
-    return id >= 0 && id < vocab_size() && entries_[static_cast<std::size_t>(id)].known;
-  }
+  bool has(std::int64_t id) const { return entries_.contains(id); }
 
   const Entry& entry(std::int64_t id) const {
-    if (!has(id)) {
+    const auto found = entries_.find(id);
+    if (found == entries_.end()) {
       throw std::out_of_range("promptdistill: a token id must be one of the tokenizer's, in [0, " +
-                              std::to_string(vocab_size()) + "), got " + std::to_string(id));
+                              std::to_string(vocab_size_) + "), got " + std::to_string(id));
     }
-    return entries_[static_cast<std::size_t>(id)];
+    return found->second;
   }
 
   detail::Normalizer normalizer_;
@@ -178,7 +173,8 @@ class Tokenizer {
   detail::PostProcessor post_processor_;
   detail::Decoder decoder_;
   detail::AddedTokens added_tokens_;
-  std::vector<Entry> entries_;  // by id
+  std::unordered_map<std::int64_t, Entry> entries_;  // by id; a file may leave many out
+  std::int64_t vocab_size_ = 0;
 };
 
 }  // namespace promptdistill

@@ -10,14 +10,13 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <vector>
 
 #include "promptdistill/text/json_node.hpp"
 
 namespace promptdistill::detail {
 
-inline constexpr std::int64_t kMaxTokens =
-    std::int64_t{1} << 22;  // ids index a table; real vocabularies stay below 300,000
+inline constexpr std::int64_t kMaxTokens = std::int64_t{1}
+                                           << 22;  // real vocabularies stay below 300,000
 
 /// Lets a map of strings be asked with a view.
 struct StringHash {
@@ -34,20 +33,18 @@ inline Vocabulary read_vocabulary(const JsonNode& node) {
   if (!node.value().is_object()) node.must_be("an object of tokens and ids");
   Vocabulary vocabulary;
   vocabulary.reserve(node.value().size());
-  std::vector<const std::string*> owner;
+  std::unordered_map<std::int64_t, const std::string*> owners;
   for (const auto& [token, value] : node.value().get_ref<const nlohmann::json::object_t&>()) {
     if (!value.is_number_unsigned() ||
         value.get<std::uint64_t>() >= static_cast<std::uint64_t>(kMaxTokens)) {
       node.fail("must have ids that are integers in [0, " + std::to_string(kMaxTokens) + "), got " +
                 describe(value) + " for " + describe(token));
     }
-    const auto id = value.get<std::size_t>();
-    if (id >= owner.size()) owner.resize(id + 1);
-    if (owner[id]) {
+    const auto id = value.get<std::int64_t>();
+    if (const auto [owner, is_new] = owners.emplace(id, &token); !is_new) {
       node.fail("must have distinct ids, got " + std::to_string(id) + " for both " +
-                describe(*owner[id]) + " and " + describe(token));
+                describe(*owner->second) + " and " + describe(token));
     }
-    owner[id] = &token;
     vocabulary.emplace(token, static_cast<std::int32_t>(id));
   }
   return vocabulary;
