@@ -289,7 +289,7 @@ TEST_CASE("a repetition penalty changes a greedy answer and is reported", "[exam
   CHECK(out.at("settings").at("repetition_penalty") == 1.3);
 }
 
-TEST_CASE("stop strings, another system message and a seed with a real model", "[examples][real]") {
+TEST_CASE("stop strings and a seed with a real model", "[examples][real]") {
   const auto model = real_model();
   if (!model) return;
   const Shell shell;

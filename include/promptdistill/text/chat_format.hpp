@@ -4,6 +4,7 @@
 //
 // The chat format a checkpoint was trained with, recognised from its own template.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdio>
 #include <filesystem>
@@ -116,7 +117,8 @@ class ChatFormat {
       "without one, write the markers into the prompt and encode it as it is (programs: leave out "
       "--chat)";
 
-  static constexpr std::size_t kMaxTemplateBytes = std::size_t{1} << 18;  // published ones: to 17 KiB
+  static constexpr std::size_t kMaxTemplateBytes = std::size_t{1}
+                                                   << 18;  // published ones: to 17 KiB
 
   explicit ChatFormat(detail::ChatWriter writer) : writer_(std::move(writer)) {}
 
@@ -144,11 +146,12 @@ class ChatFormat {
                     static_cast<unsigned long long>(fingerprint.value));
       print = digits;
     }
+    std::string beginning = detail::excerpt(source, 160);
+    std::replace(beginning.begin(), beginning.end(), '\n', ' ');  // a message is one line
     throw LoadError(file, "chat_template",
                     "must be a published one of ChatML, Llama 3, Phi-3 or Mistral, got another "
                     "(fingerprint " +
-                        print + ") that begins \"" + detail::excerpt(source, 160) + "\"; " +
-                        kRawText);
+                        print + ") that begins \"" + beginning + "\"; " + kRawText);
   }
 
   /// The text of bos_token or eos_token: a string, or an object that has it as its content.
