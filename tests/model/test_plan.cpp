@@ -30,7 +30,7 @@ ModelConfig llama(std::int64_t hidden,
   config.head_dim = config.rope.rotary_dim = head_dim;
   config.intermediate_size = intermediate;
   config.vocab_size = vocabulary;
-  config.max_position_embeddings = 8192;
+  config.context = config.max_position_embeddings = 8192;
   config.tie_word_embeddings = true;
   return config;
 }
@@ -39,7 +39,7 @@ ModelConfig smollm2() { return llama(576, 30, 9, 3, 64, 1536, 49152); }
 
 ModelConfig llama_70b() {
   ModelConfig config = llama(8192, 80, 64, 8, 128, 28672, 128256);
-  config.max_position_embeddings = 131072;
+  config.context = config.max_position_embeddings = 131072;
   config.tie_word_embeddings = false;
   return config;
 }
