@@ -48,9 +48,10 @@ def byte_level_model(**settings):
     return model(alphabet.values(), spelt, **settings)
 
 
-def sentencepiece_model(byte_tokens, **settings):
+def sentencepiece_model(byte_tokens, across=(), **settings):
+    """`across`: tokens that hold a mark after other characters, as real ones do not."""
     bytes_ = [f"<0x{byte:02X}>" for byte in byte_tokens]
-    words = [*WORDS, *(MARK + word for word in WORDS), MARK * 2]
+    words = [*WORDS, *(MARK + word for word in WORDS), MARK * 2, *across]
     return model(["<unk>", "<s>", "</s>", *bytes_, MARK], words, unk_token="<unk>", **settings)
 
 
@@ -120,7 +121,7 @@ def schemes():
         decoder=sequence("decoders", *chain, strip),
     )
     yield "llama 2, newer conversion", tokenizer(
-        sentencepiece_model(range(128), byte_fallback=True, fuse_unk=True),
+        sentencepiece_model([*range(128), 0xE4, 0xAD, 0xF0], byte_fallback=True, fuse_unk=True),
         {**plain, "hello": {"normalized": True, "single_word": True}},
         pre_tokenizer=metaspace("first", False),
         post_processor=template([("<s>", 1)]),
@@ -133,7 +134,7 @@ def schemes():
         decoder=metaspace("always", True),
     )
     yield "normalized added tokens", tokenizer(
-        sentencepiece_model(range(256), byte_fallback=True),
+        sentencepiece_model(range(256), ["the" + MARK, f"a{MARK}b", f"x{MARK}hello"], byte_fallback=True),
         {"</s>": {"normalized": True}, "it's": {"normalized": True, "special": False}, "<s>": {"single_word": True}},
         normalizer=sequence("normalizers", {"type": "Prepend", "prepend": MARK}, marked),
         pre_tokenizer=metaspace("never", False),
