@@ -3,7 +3,7 @@
 
 #include "promptdistill/text/chat_format.hpp"
 #include "tests/fuzz/targets.hpp"
-#include "tests/text/tiny_tokenizer.hpp"
+#include "tests/io/files.hpp"
 
 namespace promptdistill::test {
 namespace {
@@ -22,10 +22,10 @@ void check(const ChatFormat& format) {
 }  // namespace
 
 void fuzz_chat(std::string_view input) {
-  static const TemporaryFolder jinja, config;
-  jinja.write("chat_template.jinja", input);
+  static const TempDir jinja, config;
+  jinja.write("chat_template.jinja", std::string(input));
   loads(jinja.path(), [] { check(ChatFormat::load(jinja.path())); });
-  config.write("tokenizer_config.json", input);
+  config.write("tokenizer_config.json", std::string(input));
   loads(config.path(), [] { check(ChatFormat::load(config.path())); });
 }
 

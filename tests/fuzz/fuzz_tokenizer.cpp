@@ -4,13 +4,13 @@
 #include "promptdistill/text/tokenizer.hpp"
 #include "tests/fuzz/round_trip.hpp"
 #include "tests/fuzz/targets.hpp"
-#include "tests/text/tiny_tokenizer.hpp"
+#include "tests/io/files.hpp"
 
 namespace promptdistill::test {
 
 void fuzz_tokenizer(std::string_view input) {
-  static const TemporaryFolder folder;
-  folder.write("tokenizer.json", input);
+  static const TempDir folder;
+  folder.write("tokenizer.json", std::string(input));
   loads(folder.path(), [] {
     const Tokenizer tokenizer = Tokenizer::load(folder.path());
     for (const char* text :
