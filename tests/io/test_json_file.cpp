@@ -73,8 +73,8 @@ TEST_CASE("a value of another type is shown", "[io]") {
   CHECK(failure([&] { json.get<double>("b"); }) == "key b must be a number, got false");
   CHECK(failure([&] { json.get<std::string>("a"); }) == "key a must be a string, got [1,2]");
   CHECK(failure([&] { json.get_or<std::string>("i", "x"); }) == "key i must be a string, got 1");
-  CHECK(failure([&] { json.object("a"); }) == "key a. must be a JSON object");
-  CHECK(failure([&] { json.object("o").object("k"); }) == "key o.k. must be a JSON object");
+  CHECK(failure([&] { json.object("a"); }) == "key a must be a JSON object");
+  CHECK(failure([&] { json.object("o").object("k"); }) == "key o.k must be a JSON object");
 }
 
 TEST_CASE("an integer out of its bounds is shown with them", "[io]") {

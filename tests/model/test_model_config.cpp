@@ -102,7 +102,7 @@ TEST_CASE("a value of the wrong type is named and shown", "[model]") {
   CHECK(refusal(with(llama(), "rms_norm_eps", "1e-5")) ==
         "key rms_norm_eps must be a number, got \"1e-5\"");
   CHECK(refusal(with(llama(), "rope_theta", "1")) == "key rope_theta must be a number, got \"1\"");
-  CHECK(refusal(with(llama(), "rope_scaling", 2)) == "key rope_scaling. must be a JSON object");
+  CHECK(refusal(with(llama(), "rope_scaling", 2)) == "key rope_scaling must be a JSON object");
 }
 
 TEST_CASE("a number out of range is named and shown", "[model]") {

@@ -63,7 +63,7 @@ TEST_CASE("each value of the wrong type is named and shown", "[model]") {
     CHECK(refusal(key, "1") == "key " + std::string(key) + " must be an integer, got \"1\"");
   for (const char* key : {"name", "fingerprint", "scorer", "heads", "stages", "truncate"})
     CHECK(refusal(key, 1) == "key " + std::string(key) + " must be a string, got 1");
-  CHECK(refusal("evidence", Json::array()) == "key evidence. must be a JSON object");
+  CHECK(refusal("evidence", Json::array()) == "key evidence must be a JSON object");
 }
 
 TEST_CASE("another version is refused", "[model]") {

@@ -303,7 +303,8 @@ TEST_CASE("bos_token may be an object, and must be there where it is written", "
   // A template in a file of its own takes them from the same place.
   const test::TemporaryFolder folder;
   folder.write("chat_template.jinja", mistral["text"].get<std::string>());
-  CHECK(has(test::load_error<ChatFormat>(folder), "tokenizer_config.json: the file cannot be opened"));
+  CHECK(has(test::load_error<ChatFormat>(folder),
+            "tokenizer_config.json: the file cannot be opened"));
   folder.write("tokenizer_config.json", R"({"bos_token": "<1>", "eos_token": "<2>"})");
   CHECK(ChatFormat::load(folder.path()).prompt("Hi") == "<1>[INST]Hi[/INST]");
   CHECK(ChatFormat::load(folder.path()).end_of_turn() == "<2>");

@@ -26,7 +26,8 @@ class JsonObject {
   JsonObject(std::filesystem::path path, nlohmann::json json, std::string prefix = "")
       : path_(std::move(path)), json_(std::move(json)), prefix_(std::move(prefix)) {
     if (!json_.is_object()) {
-      throw LoadError(path_, prefix_.empty() ? "the file" : "key " + prefix_,
+      throw LoadError(path_,
+                      prefix_.empty() ? "the file" : "key " + prefix_.substr(0, prefix_.size() - 1),
                       "must be a JSON object");
     }
   }
