@@ -30,12 +30,16 @@ class SafetensorsFolder {
     const std::filesystem::path single = folder / "model.safetensors",
                                 index = folder / "model.safetensors.index.json";
     std::error_code error;
-    if (!std::filesystem::exists(single, error) && std::filesystem::exists(index, error)) {
+    if (std::filesystem::exists(single, error)) {
+      result.path_ = single;
+      result.add(SafetensorsFile::open(single));
+    } else if (std::filesystem::exists(index, error)) {
       result.path_ = index;
       result.open_shards(folder, JsonObject::load(index));
     } else {
-      result.path_ = single;
-      result.add(SafetensorsFile::open(single));
+      throw LoadError(single, "the file",
+                      "cannot be opened: neither it nor model.safetensors.index.json is there; "
+                      "weights must be safetensors");
     }
     return result;
   }
