@@ -319,8 +319,7 @@ void run(const Flags& flags) {
   const json out = report(flags, settings, lm, result, ids.size(),
                           tokenizer ? std::optional(text) : std::nullopt, stops.found(),
                           load_seconds, meter.peak_bytes());
-  if (flags.json_file)
-    ex::write_file(to_stdout ? *flags.json_file : "/dev/stdout", out.dump(2) + "\n");
+  if (flags.json_file) ex::write_output(*flags.json_file, out.dump(2) + "\n");
   if (flags.html_file) {
     ex::HtmlPage page;
     page.title = "What the model went on with";

@@ -305,8 +305,7 @@ void run(const Flags& flags) {
   }
   const bool to_stdout = flags.json_file != "-";
   if (to_stdout) fmt::print("{}", text);
-  if (flags.json_file)
-    ex::write_file(to_stdout ? *flags.json_file : "/dev/stdout", out.dump(2) + "\n");
+  if (flags.json_file) ex::write_output(*flags.json_file, out.dump(2) + "\n");
 }
 
 }  // namespace

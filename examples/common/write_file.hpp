@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <stdexcept>
@@ -55,6 +56,16 @@ inline void write_file(std::filesystem::path path, std::string_view content) {
   if (!direct && error == 0 && ::rename(name.c_str(), path.c_str()) != 0) error = errno;
   if (!direct && error != 0) ::unlink(name.c_str());
   if (error != 0) fail(error);
+}
+
+/// write_file, or standard output where `path` is "-": as it stands, which may be a file that
+/// others append to.
+inline void write_output(const std::string& path, std::string_view content) {
+  if (path != "-") return write_file(path, content);
+  if (std::fwrite(content.data(), 1, content.size(), stdout) != content.size() ||
+      std::fflush(stdout) != 0)
+    throw std::runtime_error(std::string("promptdistill: cannot write to standard output: ") +
+                             std::strerror(errno));
 }
 
 }  // namespace promptdistill::examples
