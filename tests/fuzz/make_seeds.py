@@ -141,7 +141,7 @@ def config():
     yield "float-for-integer", with_(vocab_size=6.0)
     yield "zero-heads", with_(num_attention_heads=0)
     yield "zero-kv-heads", with_(num_key_value_heads=0)
-    yield "heads-not-divisible", with_(num_attention_heads=8, num_key_value_heads=3)
+    yield "heads-not-divisible", with_(num_attention_heads=4, num_key_value_heads=3)
     yield "more-heads-than-hidden", with_(num_attention_heads=64, num_key_value_heads=64)
     yield "head-dim-odd", with_(head_dim=3)
     yield "negative", with_(intermediate_size=-1)
