@@ -3,8 +3,13 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
 #include <filesystem>
+#include <initializer_list>
+#include <string>
+#include <string_view>
 
+#include "promptdistill/io/safetensors_folder.hpp"
 #include "promptdistill/model.hpp"
 #include "promptdistill/model/profile.hpp"
 #include "tests/fuzz/targets.hpp"
@@ -13,26 +18,35 @@
 namespace promptdistill::test {
 namespace {
 
-/// A folder with the weights of the seed `valid`: two layers would do what one does.
+NamedTensors weights() {  // of the seed `valid`
+  const auto zeros = [](std::initializer_list<std::int64_t> shape) {
+    return at::zeros(shape, at::kHalf);
+  };
+  const std::string layer = "model.layers.0.";
+  return {{"model.embed_tokens.weight", zeros({6, 8})},
+          {"model.norm.weight", zeros({8})},
+          {layer + "input_layernorm.weight", zeros({8})},
+          {layer + "post_attention_layernorm.weight", zeros({8})},
+          {layer + "self_attn.q_proj.weight", zeros({8, 8})},
+          {layer + "self_attn.k_proj.weight", zeros({4, 8})},
+          {layer + "self_attn.v_proj.weight", zeros({4, 8})},
+          {layer + "self_attn.o_proj.weight", zeros({8, 8})},
+          {layer + "mlp.gate_proj.weight", zeros({4, 8})},
+          {layer + "mlp.up_proj.weight", zeros({4, 8})},
+          {layer + "mlp.down_proj.weight", zeros({8, 4})}};
+}
+
+/// The weights in one file.
 struct Folder : TempDir {
-  Folder() {
-    const auto zeros = [](std::initializer_list<std::int64_t> shape) {
-      return at::zeros(shape, at::kHalf);
-    };
-    const std::string layer = "model.layers.0.";
-    write("model.safetensors", safetensors(NamedTensors{
-                                   {"model.embed_tokens.weight", zeros({6, 8})},
-                                   {"model.norm.weight", zeros({8})},
-                                   {layer + "input_layernorm.weight", zeros({8})},
-                                   {layer + "post_attention_layernorm.weight", zeros({8})},
-                                   {layer + "self_attn.q_proj.weight", zeros({8, 8})},
-                                   {layer + "self_attn.k_proj.weight", zeros({4, 8})},
-                                   {layer + "self_attn.v_proj.weight", zeros({4, 8})},
-                                   {layer + "self_attn.o_proj.weight", zeros({8, 8})},
-                                   {layer + "mlp.gate_proj.weight", zeros({4, 8})},
-                                   {layer + "mlp.up_proj.weight", zeros({4, 8})},
-                                   {layer + "mlp.down_proj.weight", zeros({8, 4})},
-                               }));
+  Folder() { write("model.safetensors", safetensors(weights())); }
+};
+
+/// The same in two shards "a" and "b", one tensor and the rest; no index.
+struct ShardFolder : TempDir {
+  ShardFolder() {
+    const NamedTensors all = weights();
+    write("a", safetensors(NamedTensors(all.begin(), all.begin() + 1)));
+    write("b", safetensors(NamedTensors(all.begin() + 1, all.end())));
   }
 };
 
@@ -47,6 +61,7 @@ void check(const ModelConfig& config) {
 
 void fuzz_config(std::string_view input) {
   static const Folder folder;
+  static const ShardFolder shards;
   const std::string bytes(input);
   folder.write("config.json", bytes);
   folder.write("generation_config.json", bytes);
@@ -55,6 +70,11 @@ void fuzz_config(std::string_view input) {
   loads(path, [&] { load_stop_ids(path); });
   loads(path, [&] { load_causal_lm(path); });
   loads(path, [&] { Profile::load(path / "config.json"); });
+  shards.write("model.safetensors.index.json", bytes);
+  loads(shards.path(), [&] {
+    const auto folder = SafetensorsFolder::open(shards.path());
+    require(folder.tensors().size() == weights().size(), "an index names each tensor");
+  });
 }
 
 }  // namespace promptdistill::test

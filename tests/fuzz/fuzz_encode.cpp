@@ -1,6 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The promptdistill authors
 // SPDX-License-Identifier: Apache-2.0
 
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
@@ -88,11 +90,15 @@ std::vector<Case> make_cases() {
     tokens["added_tokens"].back()["id"] =
         known != tokens["model"]["vocab"].end() ? known->get<std::size_t>() : next;
   }
-  return {{load(plain), same},
-          {load(digits), same},
-          {load(prefix), spaced},
-          {load(tokens)},
-          {load(tiny_tokenizer())}};
+  std::vector<Case> cases{{load(plain), same},
+                          {load(digits), same},
+                          {load(prefix), spaced},
+                          {load(tokens)},
+                          {load(tiny_tokenizer())}};
+  std::ifstream in(std::filesystem::path(PROMPTDISTILL_GOLDEN_DIR) / "text/schemes.json");
+  for (const nlohmann::json& scheme : nlohmann::json::parse(in))
+    cases.push_back({load(scheme["tokenizer"])});
+  return cases;
 }
 
 /// An opinion that is not ours.

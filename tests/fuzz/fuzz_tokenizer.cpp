@@ -13,8 +13,8 @@ void fuzz_tokenizer(std::string_view input) {
   folder.write("tokenizer.json", std::string(input));
   loads(folder.path(), [] {
     const Tokenizer tokenizer = Tokenizer::load(folder.path());
-    for (const char* text :
-         {"", "abc", "<s>  a b\tc1  \n<s>!", "\u00e9\u4f60 123\u00a0 \U0001f642\u200d's"})
+    for (const char* text : {"", "abc", "x,-a.b  aaa\u2581b", "<s>  a b\tc1  \n<s>!",
+                             "\u00e9\u4f60 123\u00a0 \U0001f642\u200d's"})
       check_decoding(tokenizer, tokenizer.encode(text));
   });
 }

@@ -11,6 +11,7 @@ import pathlib
 import struct
 
 CORPUS = pathlib.Path(__file__).parent / "corpus"
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden/text"
 DEEP = 2_000  # brackets; the replay test has 100,000
 
 
@@ -170,6 +171,33 @@ def config():
     yield "control-characters", '{"model_type":"\\u0000\\u001b[2J"}'
     yield "not-an-object", "[{}]"
     yield "truncated", text[:60]
+    shards = ["model.embed_tokens", "model.norm"] + [
+        "model.layers.0." + name
+        for name in ["input_layernorm", "post_attention_layernorm"]
+        + ["self_attn." + x + "_proj" for x in "qkvo"]
+        + ["mlp." + x + "_proj" for x in ("gate", "up", "down")]
+    ]
+    index = {name + ".weight": "b" for name in shards} | {"model.embed_tokens.weight": "a"}
+    yield "index-valid", {"metadata": {"total_size": 1}, "weight_map": index}
+    yield "index-missing-shard", {"weight_map": index | {"model.norm.weight": "c"}}
+    yield "index-wrong-shard", {"weight_map": index | {"model.norm.weight": "a"}}
+    yield "index-missing-tensor", {"weight_map": without(index, "model.norm.weight")}
+    yield "index-surplus-tensor", {"weight_map": index | {"x": "a"}}
+    yield "index-elsewhere", {"weight_map": index | {"x": "../a"}}
+    yield "index-folder", {"weight_map": {"x": "."}}
+    yield "index-null-character", {"weight_map": {"x": "a\0b"}}
+    yield "index-name-long", {"weight_map": {"x": "n" * 300}}
+    yield "index-itself", {"weight_map": {"x": "model.safetensors.index.json"}}
+    yield "phi3-longrope", with_(
+        model_type="phi3", original_max_position_embeddings=16, sliding_window=8,
+        rope_scaling={"type": "longrope", "short_factor": [1.0, 1.0], "long_factor": [2.0, 4.0]},
+    )  # fmt: skip
+    yield "qwen2-yarn", with_(
+        model_type="qwen2", use_sliding_window=True, sliding_window=8, max_window_layers=1,
+        rope_scaling={"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8},
+    )  # fmt: skip
+    yield "qwen3-linear", with_(model_type="qwen3", head_dim=4, rope_scaling={"type": "linear", "factor": 2.0})
+    yield "mistral-dynamic", with_(model_type="mistral", rope_scaling={"type": "dynamic", "factor": 2.0})
     yield "byte-order-mark", b"\xef\xbb\xbf" + text.encode()
     yield "empty", b""
 
@@ -182,6 +210,17 @@ def added_token(number, content, *flags):
     return token | {
         flag: flag in flags for flag in ("single_word", "lstrip", "rstrip", "normalized", "special")
     }
+
+
+def smaller(value):
+    """With the first few merges and the tokens that these, and other keys, name."""
+    model = value["model"]
+    merges = model["merges"][:6]
+    named = {model["unk_token"], "a", "b", "\u2581", "\u0120", "<0x41>"}
+    named |= {token["content"] for token in value["added_tokens"]}
+    named |= {piece for left, right in merges for piece in (left, right, left + right)}
+    vocab = {token: number for token, number in model["vocab"].items() if token in named}
+    return value | {"model": model | {"vocab": vocab, "merges": merges}}
 
 
 def tokenizer():
@@ -222,6 +261,9 @@ def tokenizer():
         return with_(pre_tokenizer={"type": "Sequence", "pretokenizers": list(steps)})
 
     yield "valid", valid
+    def split(pattern):
+        return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+
     yield "valid-digits", sequence(digits, byte_level | {"add_prefix_space": True})
     yield "valid-old-merges", model(merges=["#version: 0.2", "a b", "\u0120 a", "ab c"], ignore_merges=True)
     yield "valid-added-tokens", with_(
@@ -232,6 +274,24 @@ def tokenizer():
             added_token(12, "\u4f60", "lstrip"),
         ]
     )
+    for number, scheme in enumerate(json.loads((GOLDEN / "schemes.json").read_text())):
+        yield f"valid-scheme-{number}", smaller(scheme["tokenizer"])
+    yield "split-backtracks", sequence(split("(a+)+$"), byte_level)
+    yield "split-unclosed", sequence(split("(["), byte_level)
+    yield "split-empty", sequence(split(""), byte_level)
+    yield "split-matches-empty", sequence(split("x*|(?=b)"), byte_level)
+    yield "split-keep-out", sequence(split("a\\K(?<=b)|(?=a\\K)"), byte_level)
+    yield "split-recursive", sequence(split("(?R)?a(?1)|\\g<0>"), byte_level)
+    yield "split-repeats", sequence(split("((a{1,999}){1,999}){1,999}"), byte_level)
+    yield "split-verb", sequence(split("(*LIMIT_MATCH=999999999)(*UTF)a"), byte_level)
+    yield "replace-grows", with_(
+        normalizer={"type": "Sequence", "normalizers": [
+            {"type": "Replace", "pattern": {"String": "a"}, "content": "aaaaaaaa"}] * 12},
+    )  # fmt: skip
+    yield "template-unknown-token", with_(
+        post_processor={"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<x>", "type_id": 0}}],
+                        "pair": [], "special_tokens": {}},
+    )  # fmt: skip
     yield "merge-unknown", model(merges=[["a", "zz"]])
     yield "merge-result-unknown", model(merges=[["b", "a"]])
     yield "merge-empty", model(vocab=bpe["vocab"] | {"": 11}, merges=[["", "a"], ["a", ""], ["", ""]])
@@ -240,6 +300,7 @@ def tokenizer():
     yield "merge-no-space", model(merges=["ab"])
     yield "merge-two-spaces", model(merges=["a  b"])
     yield "merges-long", model(merges=[["a", "n" * 1500]])
+    yield "id-huge", model(vocab={"a": 4194303}, merges=[])
     yield "id-beyond-int64", model(vocab={"a": 2**63, "b": 2**64}, merges=[])
     yield "id-negative", model(vocab={"a": -1}, merges=[])
     yield "id-twice", model(vocab={"a": 0, "b": 0}, merges=[])
@@ -252,6 +313,8 @@ def tokenizer():
     yield "added-empty", with_(added_tokens=[added_token(10, "")])
     yield "added-clash", with_(added_tokens=[added_token(0, "x")])
     yield "added-other-id", with_(added_tokens=[added_token(3, "a")])
+    yield "added-id-huge", with_(added_tokens=[added_token(4194303, "x")])
+    yield "many-byte-levels", sequence(*[{"type": "ByteLevel", "add_prefix_space": True}] * 40)
     yield "many-digits", sequence(*[digits] * 60)
     yield "step-unknown", sequence({"type": "n" * 900})
     nested = byte_level
@@ -300,6 +363,10 @@ def chat():
         "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
     )
+    for number, template in enumerate(json.loads((GOLDEN / "chat.json").read_text())["templates"]):
+        if "text" in template:
+            config = {key: template[key] for key in ("bos_token", "eos_token") if key in template}
+            yield f"valid-{number}", config | {"chat_template": template["text"]}
     yield "valid", smollm2
     yield "valid-json", {"chat_template": smollm2}
     yield "valid-list", {"chat_template": [{"name": "default", "template": smollm2}]}

@@ -20,8 +20,8 @@ for target in "${targets[@]}"; do
   dictionary=$root/tests/fuzz/$target.dict
   mkdir -p "$found" "$build/fuzz/findings"
   echo "==> $target, $seconds s"
-  # 64 MB at once, or 2 GB in all with the sanitizer's and LibTorch's own, is more than 4 KB of input justify.
-  nice -n 19 "$build/fuzz/tests/fuzz/fuzz-$target" -max_total_time="$seconds" -timeout=5 -max_len=4096 \
+  # 64 MB at once, or 2 GB in all with the sanitizer's and LibTorch's own, is more than 8 KB of input justify.
+  nice -n 19 "$build/fuzz/tests/fuzz/fuzz-$target" -max_total_time="$seconds" -timeout=5 -max_len=8192 \
     -malloc_limit_mb=64 -rss_limit_mb=2048 -dict="$dictionary" -artifact_prefix="$build/fuzz/findings/$target-" \
     -print_final_stats=1 "$found" "$root/tests/fuzz/corpus/$target" >"$build/logs/fuzz-$target.log" 2>&1 || {
     grep -aE 'what\(\)|ERROR|runtime error|SUMMARY|Test unit written' "$build/logs/fuzz-$target.log" | cut -c1-300 >&2
