@@ -149,7 +149,7 @@ TEST_CASE("tokenizer.json loads and its ids decode, or is refused", "[fuzz]") {
 
 TEST_CASE("any text encodes and any ids decode", "[fuzz]") {
   std::vector<std::string> inputs;
-  for (const char tokenizer : {0, 1, 2, 4}) {
+  for (char tokenizer = 0; tokenizer < 13; ++tokenizer) {
     for (const char* unit : {"a", " ", "<s> ", "12", "\u4f60", "'s\n", "\xf0\x9f\x99"})
       inputs.push_back(std::string(1, tokenizer) + repeated(unit, 300'000));
   }

@@ -123,6 +123,10 @@ class AddedTokens {
         entry.at("content").fail("must not bring all contents over " +
                                  std::to_string(kMaxAddedBytes) + " bytes");
       }
+      if (token.content.size() > kMaxContentBytes) {
+        entry.at("content").fail("must be at most " + std::to_string(kMaxContentBytes) +
+                                 " bytes, got " + std::to_string(token.content.size()));
+      }
       result.tokens_.push_back(std::move(token));
     }
     result.index(node, normalizer);
@@ -148,6 +152,8 @@ class AddedTokens {
  private:
   // The prefix tree takes some 100 times as much. Real files stay below 100 KiB.
   static constexpr std::size_t kMaxAddedBytes = std::size_t{1} << 20;
+  // Every place of a text may look that far. Real ones stay below 100 bytes.
+  static constexpr std::size_t kMaxContentBytes = 256;
 
   /// Where two tokens are the same after normalisation, the first special one is it, else the
   /// first.
@@ -169,7 +175,7 @@ class AddedTokens {
                 std::string_view text,
                 OnToken&& on_token,
                 OnText&& on_text) const {
-    std::size_t done = 0;
+    std::size_t done = 0, white_end = 0;
     for (std::size_t at = 0; at < text.size();) {
       const auto found = tree.longest(text, at);
       if (!found) {
@@ -182,8 +188,13 @@ class AddedTokens {
       if (token.single_word &&
           (ends_with_word(text.substr(0, begin)) || starts_with_word(text.substr(end))))
         continue;
-      if (token.lstrip) begin = std::max(done, begin - white_space_at_end(text.substr(0, begin)));
-      if (token.rstrip) end += white_space_at_start(text.substr(end));
+      // White space is looked at once: a text of little else would take quadratic time.
+      if (token.lstrip)
+        begin = done < begin ? begin - white_space_at_end(text.substr(done, begin - done)) : done;
+      if (token.rstrip) {
+        if (end > white_end) white_end = end + white_space_at_start(text.substr(end));
+        end = white_end;
+      }
       if (done < begin) on_text(text.substr(done, begin - done));
       if (begin < end) on_token(token.id);  // else an earlier token's rstrip took it whole
       done = end;
