@@ -128,9 +128,9 @@ TEST_CASE("every kind of RoPE reads its own keys", "[model]") {
 
 TEST_CASE("the context is what RoPE's scaling makes of it", "[model]") {
   const auto context = [](const Json& scaling) {
-    return parse(of("llama", {{"rope_scaling", scaling}})).context;
+    return parse(of("llama", {{"rope_scaling", scaling}})).context();
   };
-  CHECK(parse(of("llama")).context == 4096);
+  CHECK(parse(of("llama")).context() == 4096);
   CHECK(context({{"type", "linear"}, {"factor", 4}}) == 16384);
   CHECK(context({{"type", "dynamic"}, {"factor", 2.5}}) == 10240);
   CHECK(context({{"type", "yarn"}, {"factor", 4}}) == 16384);

@@ -162,7 +162,7 @@ class CausalLm {
                          end = before + lengths[static_cast<std::size_t>(b)];
       const std::int64_t length =
           before > 0 ? cache.request_length(b)
-                     : end + std::min(to_come, std::max<std::int64_t>(config.context - end, 0));
+                     : end + std::min(to_come, std::max<std::int64_t>(config.context() - end, 0));
       TORCH_CHECK_VALUE(end <= rope.reach(length), "promptdistill: a request must stay within the ",
                         rope.reach(length),
                         " tokens that its rotary embeddings were chosen for, row ", b, " needs ",
@@ -203,9 +203,9 @@ class CausalLm {
       TORCH_CHECK_VALUE(lengths[b] >= 1,
                         "promptdistill: a prompt must have at least one token, row ", b, " has ",
                         lengths[b]);
-      TORCH_CHECK_VALUE(end <= config.context,
-                        "promptdistill: a prompt must fit the model's context of ", config.context,
-                        " tokens, row ", b, " needs ", end);
+      TORCH_CHECK_VALUE(end <= config.context(),
+                        "promptdistill: a prompt must fit the model's context of ",
+                        config.context(), " tokens, row ", b, " needs ", end);
       total += lengths[b];
     }
     TORCH_CHECK_VALUE(total == ids.numel(), "promptdistill: the lengths must add up to the ",

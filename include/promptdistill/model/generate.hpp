@@ -89,7 +89,7 @@ GenerateResult generate(const CausalLm& lm,
       result.stop_reason = StopReason::kCaller;
     } else if (static_cast<std::int64_t>(result.tokens.size()) == options.max_new_tokens) {
       result.stop_reason = StopReason::kMaxNewTokens;
-    } else if (cache.next_position(0) == lm.config.context) {
+    } else if (cache.next_position(0) == lm.config.context()) {
       result.stop_reason = StopReason::kContext;
     } else {
       result.last_logits =

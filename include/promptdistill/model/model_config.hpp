@@ -32,8 +32,6 @@ struct ModelConfig {
   std::int64_t head_dim = 0;
   std::int64_t vocab_size = 0;
   std::int64_t max_position_embeddings = 0;  // tokens, as the file states it
-  std::int64_t context =
-      0;  // tokens that prompt and answer may have: the same after RoPE's scaling
   double rms_norm_eps = 0;
   bool tie_word_embeddings = false;
   bool qkv_bias = false;
@@ -45,6 +43,9 @@ struct ModelConfig {
   std::vector<bool> slides;                    // [L]; empty: no layer does
   RopeConfig rope;
   std::vector<std::pair<std::string, std::string>> names;  // Family::names
+
+  /// Tokens that prompt and answer may have together: max_position_embeddings after RoPE's scaling.
+  std::int64_t context() const { return rope.context(max_position_embeddings); }
 
   /// The tokens that layer `layer` attends to: the last so many; all where nothing is returned.
   std::optional<std::int64_t> window_of(std::int64_t layer) const {
@@ -104,7 +105,6 @@ struct ModelConfig {
     config.names = family.names;
     config.rope = RopeConfig::parse(json, config.head_dim, family.partial_rotary,
                                     config.max_position_embeddings);
-    config.context = config.rope.context(config.max_position_embeddings);
     config.parse_sliding(json, family);
     return config;
   }

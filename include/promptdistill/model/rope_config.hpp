@@ -5,10 +5,12 @@
 // What config.json says about rotary position embeddings, in every spelling Hugging Face has had.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "promptdistill/io/json_file.hpp"
@@ -19,6 +21,14 @@ namespace promptdistill {
 /// reached. Names are config.json's.
 struct RopeConfig {
   enum class Type { kDefault, kLlama3, kLinear, kDynamic, kYarn, kLongRope };
+
+  static constexpr std::array<std::pair<const char*, Type>, 6> kTypeNames{
+      {{"default", Type::kDefault},
+       {"linear", Type::kLinear},
+       {"dynamic", Type::kDynamic},
+       {"yarn", Type::kYarn},
+       {"longrope", Type::kLongRope},
+       {"llama3", Type::kLlama3}}};
 
   Type type = Type::kDefault;
   std::int64_t rotary_dim = 0;  // leading elements of a head that are rotated, even
@@ -126,15 +136,15 @@ struct RopeConfig {
   static Type parse_type(const JsonObject& scaling) {
     const char* key = scaling.has("rope_type") ? "rope_type" : "type";
     const std::string type = scaling.get_or<std::string>(key, "default");
-    if (type == "default") return Type::kDefault;
-    if (type == "llama3") return Type::kLlama3;
-    if (type == "linear") return Type::kLinear;
-    if (type == "dynamic") return Type::kDynamic;
+    std::string list;
     // Phi-3's first files call longrope "su" or "yarn".
-    if (type == "longrope" || type == "su" || (type == "yarn" && scaling.has("short_factor")))
-      return Type::kLongRope;
-    if (type == "yarn") return Type::kYarn;
-    must(scaling, key, "must be a supported one: default, linear, dynamic, yarn, longrope, llama3");
+    if (type == "su" || (type == "yarn" && scaling.has("short_factor"))) return Type::kLongRope;
+    for (const auto& [name, named] : kTypeNames) {
+      if (type == name) return named;
+      if (!list.empty()) list += ", ";
+      list += name;
+    }
+    must(scaling, key, "must be a supported one: " + list);
   }
 
   void parse_llama3(const JsonObject& scaling, std::int64_t context) {
@@ -204,19 +214,8 @@ struct RopeConfig {
 
 /// As config.json writes it.
 inline const char* rope_type_name(RopeConfig::Type type) {
-  switch (type) {
-    case RopeConfig::Type::kDefault:
-      return "default";
-    case RopeConfig::Type::kLlama3:
-      return "llama3";
-    case RopeConfig::Type::kLinear:
-      return "linear";
-    case RopeConfig::Type::kDynamic:
-      return "dynamic";
-    case RopeConfig::Type::kYarn:
-      return "yarn";
-    case RopeConfig::Type::kLongRope:
-      return "longrope";
+  for (const auto& [name, named] : RopeConfig::kTypeNames) {
+    if (named == type) return name;
   }
   return "";
 }
