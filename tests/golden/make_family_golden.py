@@ -36,6 +36,7 @@ from make_golden import (
     case,
     double_precision,
     double_twin,
+    randomise,
     truncations,
     worst_noise,
     write_json,
@@ -134,20 +135,8 @@ def variants():
 def make_model(folder, seed, config, shards):
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
-    with torch.no_grad():
-        for name, p in sorted(model.named_parameters()):
-            if name.endswith("norm.weight"):
-                p.uniform_(0.6, 1.4)
-            elif name.endswith("bias"):
-                p.normal_(0, 0.3)
-            elif "q_norm" in name or "k_norm" in name:
-                p.uniform_(0.8, 1.6)
-            elif "qkv_proj" in name or "q_proj" in name or "k_proj" in name:
-                p.normal_(0, 0.75 / math.sqrt(config.hidden_size))
-            elif "embed_tokens" in name or "lm_head" in name:
-                p.normal_(0, 0.15)
-            else:
-                p.normal_(0, 1.4 / math.sqrt(config.hidden_size))
+    scale = 1 / math.sqrt(config.hidden_size)
+    randomise(model, attention=0.75 * scale, vocabulary=0.15, rest=1.4 * scale)
     model.config.architectures = [type(model).__name__]
     bytes_of_all = sum(p.numel() * 2 for p in model.parameters())
     shutil.rmtree(folder, ignore_errors=True)

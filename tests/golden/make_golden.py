@@ -171,22 +171,28 @@ def tiny_configs():
     )
 
 
-def make_tiny(folder, seed, config):
-    torch.manual_seed(seed)
-    model = LlamaForCausalLM(config).eval()
+def randomise(model, attention, vocabulary, rest):
+    """Draws all weights; the numbers are standard deviations: of the projections of queries and
+    keys, of embedding and head, of the others."""
     with torch.no_grad():
         for name, p in sorted(model.named_parameters()):
             if name.endswith("norm.weight"):
                 p.uniform_(0.6, 1.4)
             elif name.endswith("bias"):
                 p.normal_(0, 0.3)
-            elif "q_proj" in name or "k_proj" in name:
-                # Attention peaks, yet float32 noise stays small: at 0.3 it reached 5e-5.
-                p.normal_(0, 0.2)
+            elif any(part in name for part in ("q_proj", "k_proj", "qkv_proj")):
+                p.normal_(0, attention)
             elif "embed_tokens" in name or "lm_head" in name:
-                p.normal_(0, 0.12)
+                p.normal_(0, vocabulary)
             else:
-                p.normal_(0, 0.4)
+                p.normal_(0, rest)
+
+
+def make_tiny(folder, seed, config):
+    torch.manual_seed(seed)
+    model = LlamaForCausalLM(config).eval()
+    # Attention peaks, yet float32 noise stays small: at 0.3 it reached 5e-5.
+    randomise(model, attention=0.2, vocabulary=0.12, rest=0.4)
     model.generation_config = GenerationConfig(
         bos_token_id=config.bos_token_id, eos_token_id=config.eos_token_id
     )
