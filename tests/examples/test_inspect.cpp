@@ -15,7 +15,6 @@
 #include <string>
 #include <vector>
 
-#include "tests/catch.hpp"
 #include "tests/examples/shell.hpp"
 #include "tests/real_model.hpp"
 
@@ -37,10 +36,10 @@ constexpr const char* kLlama70B = R"({"model_type": "llama", "hidden_size": 8192
   "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}})";
 
 struct Inspect {
-  TempDir folder;
+  Shell shell;
 
   ProgramRun operator()(const std::string& arguments) const {
-    return run_in(folder, "promptdistill-inspect " + arguments);
+    return shell("promptdistill-inspect " + arguments);
   }
   json data(const std::string& arguments) const {
     const ProgramRun ran = (*this)(arguments + " --json -");
@@ -49,11 +48,7 @@ struct Inspect {
     return json::parse(ran.out);  // nothing else on standard output
   }
   void check_message(const std::string& arguments, int code, const std::string& message) const {
-    const ProgramRun ran = (*this)(arguments);
-    INFO(ran.err);
-    CHECK(ran.code == code);
-    CHECK_THAT(ran.err, Contains(message));
-    CHECK(ran.out.empty());
+    require_message((*this)(arguments), code, message);
   }
 };
 
@@ -75,8 +70,8 @@ std::size_t longest_line(const std::string& text) {
 
 TEST_CASE("inspect plans 70B at 128K from a config alone", "[examples]") {
   const Inspect inspect;
-  fs::create_directory(inspect.folder / "Llama-3.1-70B");
-  inspect.folder.write("Llama-3.1-70B/config.json", kLlama70B);
+  fs::create_directory(inspect.shell.folder / "Llama-3.1-70B");
+  inspect.shell.folder.write("Llama-3.1-70B/config.json", kLlama70B);
   const std::string arguments =
       "Llama-3.1-70B/ --prompt-tokens 131072 --stages 32:4096,48:1024 --truncate all";
   const ProgramRun ran = inspect(arguments + " --json out.json");
@@ -96,7 +91,7 @@ TEST_CASE("inspect plans 70B at 128K from a config alone", "[examples]") {
         "0 to 31 131,072 131,072 1,025"}) {
     CHECK_THAT(text, Contains(part));
   }
-  const json out = json::parse(read_bytes(inspect.folder / "out.json"));
+  const json out = json::parse(read_bytes(inspect.shell.folder / "out.json"));
   CHECK(out == inspect.data(arguments));
   CHECK(out.at("model").at("parameters") == 70'553'706'496);
   CHECK(out.at("model").at("weights").is_null());
@@ -151,7 +146,7 @@ TEST_CASE("inspect tells what a folder holds and what is wrong with it", "[examp
   CHECK(data.at("weights").at("dtypes") == json{"float32"});
   CHECK(data.at("tokenizer").is_null());
 
-  const TempDir& folder = inspect.folder;
+  const TempDir& folder = inspect.shell.folder;
   fs::copy(kTiny, folder / "model", fs::copy_options::recursive);
   folder.write("model/tokenizer.json", "{");
   folder.write("model/chat_template.jinja", "{{ raise_exception('no') }}");
@@ -204,7 +199,7 @@ TEST_CASE("inspect refuses what it cannot plan", "[examples]") {
   inspect.check_message(tiny + "--prompt-tokens 1000000000000 --batch 1000000000", 1, "below 2^63");
   inspect.check_message(tiny + "--json /nonexistent/out.json", 1, "cannot write");
   inspect.check_message("nowhere", 1, "nowhere/config.json");
-  inspect.folder.write("config.json", R"({"model_type": "mamba"})");
+  inspect.shell.folder.write("config.json", R"({"model_type": "mamba"})");
   inspect.check_message(".", 1, "key model_type");
   const ProgramRun help = inspect("--help");
   CHECK(help.code == 0);
@@ -226,7 +221,7 @@ TEST_CASE("what inspect plans for a real model is what generate measures", "[exa
     std::vector<std::int64_t> ids;
     for (std::int64_t i = 0; i < tokens; ++i)
       ids.push_back(static_cast<std::int64_t>(random() % 49152));
-    inspect.folder.write("ids.json", json(ids).dump());
+    inspect.shell.folder.write("ids.json", json(ids).dump());
     for (const std::string settings :
          {"--profile none", "--profile " PROMPTDISTILL_PROFILES "/smollm2-135m-instruct.json",
           "--profile " PROMPTDISTILL_PROFILES "/smollm2-135m-instruct-three-stages.json"}) {
@@ -234,8 +229,8 @@ TEST_CASE("what inspect plans for a real model is what generate measures", "[exa
       const json plans =
           inspect.data(arguments + " --prompt-tokens " + std::to_string(tokens)).at("plans");
       const json& plan = settings == "--profile none" ? plans.at(0) : plans.at(1);
-      const ProgramRun ran = run_in(
-          inspect.folder, "promptdistill-generate " + arguments + " --ids-file ids.json --json -");
+      const ProgramRun ran =
+          inspect.shell("promptdistill-generate " + arguments + " --ids-file ids.json --json -");
       INFO(tokens << " tokens, " << settings << "\n" << ran.err);
       REQUIRE(ran.code == 0);
       const json measured = json::parse(ran.out);

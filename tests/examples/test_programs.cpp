@@ -3,17 +3,12 @@
 //
 // The programs as a user runs them: what they print and write, their messages and exit codes.
 
-#include <sys/wait.h>
-
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "promptdistill/model/checkpoint.hpp"
-#include "tests/catch.hpp"
+#include "tests/examples/shell.hpp"
 #include "tests/golden/golden_method.hpp"
 #include "tests/real_model.hpp"
 
@@ -22,42 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-std::string slurp(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-struct Ran {
-  int code;
-  std::string out, err;
-};
-
-/// A folder of this test's own, and the programs run in it.
-struct Shell {
-  fs::path folder;
-
-  Shell() {
-    std::string name = (fs::temp_directory_path() / "promptdistill.XXXXXX").string();
-    folder = ::mkdtemp(name.data());
-  }
-  ~Shell() { fs::remove_all(folder); }
-
-  Ran operator()(const std::string& arguments, const std::string& input = "") const {
-    write("stdin", input);
-    const std::string command = "cd " + folder.string() +
-                                " && exec <stdin >stdout 2>stderr && " PROMPTDISTILL_BIN_DIR "/" +
-                                arguments;
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, slurp(folder / "stdout"),
-            slurp(folder / "stderr")};
-  }
-
-  void write(const std::string& name, const std::string& text) const {
-    std::ofstream(folder / name, std::ios::binary) << text;
-  }
-  json read(const std::string& name) const { return json::parse(slurp(folder / name)); }
-};
 
 const std::string kTiny = (golden_dir() / "method" / "tiny-llama3rope").string();
 const std::string kUntied = (golden_dir() / "method" / "tiny-untied").string();
@@ -71,19 +30,12 @@ json golden_case(const std::string& model, const std::string& name) {
   return {};
 }
 
-void require_message(const Ran& ran, int code, const std::string& message) {
-  INFO(ran.err);
-  CHECK(ran.code == code);
-  CHECK_THAT(ran.err, Catch::Matchers::Contains(message));
-  CHECK(ran.out.empty());
-}
-
 TEST_CASE("generate writes what the oracle computed", "[examples]") {
   const Shell shell;
   const json test = golden_case("tiny-llama3rope", "one stage, truncate all");
   shell.write("ids.json", test.at("ids").dump());
   const std::string placement = GENERATE("before", "after");
-  const Ran ran =
+  const ProgramRun ran =
       shell("promptdistill-generate " + kTiny +
             " --ids-file ids.json --stages 2:16 --truncate all --max-new-tokens 6 --placement " +
             placement + " --threads 1 --json out.json --dump-scores --dump-logits");
@@ -125,10 +77,11 @@ TEST_CASE("generate takes every distilling flag", "[examples]") {
   const Shell shell;
   const json test = golden_case("tiny-llama3rope", "two stages, window and heads, truncate 1");
   shell.write("ids.json", test.at("ids").dump());
-  const Ran ran = shell("promptdistill-generate " + kTiny +
-                        " --ids-file ids.json --stages 0:50,2:12 --truncate 1 --scorer window "
-                        "--window 8 --heads '0:2;2:1,3' --pool 15 "
-                        "--protect-first 3 --max-new-tokens 6 --json -");
+  const ProgramRun ran =
+      shell("promptdistill-generate " + kTiny +
+            " --ids-file ids.json --stages 0:50,2:12 --truncate 1 --scorer window "
+            "--window 8 --heads '0:2;2:1,3' --pool 15 "
+            "--protect-first 3 --max-new-tokens 6 --json -");
   INFO(ran.err);
   REQUIRE(ran.code == 0);
   const json out = json::parse(ran.out);  // "--json -": nothing else on standard output
@@ -211,7 +164,7 @@ TEST_CASE("bad usage exits with 2 and says how to go on", "[examples]") {
                   "--html needs a tokenizer.json");
   require_message(shell(generate + "--ids-file ids.json --device moon"), 2, "--device must be");
   require_message(shell(generate + "--ids-file ids.json --threads 100000"), 2, "--threads");
-  const Ran help = shell("promptdistill-generate --help");
+  const ProgramRun help = shell("promptdistill-generate --help");
   CHECK(help.code == 0);
   CHECK_THAT(help.out, Catch::Matchers::Contains("Examples:") &&
                            Catch::Matchers::Contains("--protect-first"));
@@ -248,15 +201,15 @@ TEST_CASE("failures exit with 1 and name what is wrong", "[examples]") {
   shell.write("ids.json", "[5, 6]");
   require_message(shell("promptdistill-generate cut --ids-file ids.json"), 1, "is cut short");
   // A full disk: the answer is printed, the failure is told, nothing half-written stays.
-  const Ran full = shell(generate + "--json /dev/full");
+  const ProgramRun full = shell(generate + "--json /dev/full");
   CHECK(full.code == 1);
   CHECK_THAT(full.err,
              Catch::Matchers::Contains("cannot write /dev/full: No space left on device"));
-  const Ran nowhere = shell(generate + "--json /nonexistent/out.json");
+  const ProgramRun nowhere = shell(generate + "--json /nonexistent/out.json");
   CHECK(nowhere.code == 1);
   CHECK(nowhere.out.empty());  // told before the work, not after it
   CHECK_THAT(nowhere.err, Catch::Matchers::Contains("cannot write /nonexistent/out.json"));
-  const Ran full_stdout = shell(generate + ">/dev/full");
+  const ProgramRun full_stdout = shell(generate + ">/dev/full");
   CHECK(full_stdout.code == 1);
   CHECK_THAT(full_stdout.err, Catch::Matchers::Contains("cannot write to standard output"));
 }
@@ -267,8 +220,8 @@ TEST_CASE("seeded sampling repeats itself, N = 1 works", "[examples]") {
   const std::string generate =
       "promptdistill-generate " + kTiny +
       " --ids-file ids.json --stages 2:4 --temperature 2 --top-k 50 --top-p 0.95 ";
-  const Ran first = shell(generate + "--seed 5"), again = shell(generate + "--seed 5"),
-            other = shell(generate + "--seed 6");
+  const ProgramRun first = shell(generate + "--seed 5"), again = shell(generate + "--seed 5"),
+                   other = shell(generate + "--seed 6");
   CHECK(first.code == 0);
   CHECK(first.out == again.out);
   CHECK(first.out != other.out);
@@ -277,7 +230,7 @@ TEST_CASE("seeded sampling repeats itself, N = 1 works", "[examples]") {
 TEST_CASE("a repetition penalty changes a greedy answer and is reported", "[examples]") {
   const Shell shell;
   shell.write("ids.json", "[5, 17, 40, 9, 33, 21, 60, 2, 11]");
-  const Ran ran =
+  const ProgramRun ran =
       shell("promptdistill-generate " + kTiny +
             " --ids-file ids.json --max-new-tokens 8 --repetition-penalty 1.3 --json -");
   INFO(ran.err);
@@ -294,10 +247,11 @@ TEST_CASE("stop strings and a seed with a real model", "[examples][real]") {
   if (!model) return;
   const Shell shell;
   const auto answer = [&](const std::string& flags) {
-    const Ran ran = shell("promptdistill-generate " + model->string() +
-                          " --chat --prompt 'Count from one to ten in words.' --max-new-tokens 40 "
-                          "--json out.json " +
-                          flags);
+    const ProgramRun ran =
+        shell("promptdistill-generate " + model->string() +
+              " --chat --prompt 'Count from one to ten in words.' --max-new-tokens 40 "
+              "--json out.json " +
+              flags);
     INFO(ran.err);
     REQUIRE(ran.code == 0);
     const json out = shell.read("out.json");
@@ -349,8 +303,9 @@ TEST_CASE("a transformer that is not ours equals the oracle", "[examples]") {
   const json test = golden_case("tiny-untied", name), &expected = test.at("expected");
   shell.write("ids.json", test.at("ids").dump());
   const std::string stages = test.at("stages").empty() ? "none" : "1:48,2:12";
-  const Ran ran = shell("custom_transformer " + kUntied + " --ids-file ids.json --stages " +
-                        stages + " --truncate " + std::to_string(test.at("truncate").get<int>()));
+  const ProgramRun ran =
+      shell("custom_transformer " + kUntied + " --ids-file ids.json --stages " + stages +
+            " --truncate " + std::to_string(test.at("truncate").get<int>()));
   INFO(ran.err);
   REQUIRE(ran.code == 0);
   const json out = json::parse(ran.out);
@@ -376,8 +331,8 @@ TEST_CASE("a real model chats, in full and distilled, and shows what it kept", "
   for (const std::string extra : {"",
                                   "--stages 14:200 --scorer window --heads 14:1,3 --pool 15 "
                                   "--protect-first 4 --html page.html"}) {
-    const Ran ran = shell("promptdistill-generate " + model->string() +
-                          " --chat --prompt-file prompt.txt --json out.json " + extra);
+    const ProgramRun ran = shell("promptdistill-generate " + model->string() +
+                                 " --chat --prompt-file prompt.txt --json out.json " + extra);
     INFO(ran.err);
     REQUIRE(ran.code == 0);
     CHECK_THAT(ran.out, Catch::Matchers::Contains("marzipan"));
@@ -386,7 +341,7 @@ TEST_CASE("a real model chats, in full and distilled, and shows what it kept", "
     CHECK(out.at("stop_reason") == "stop_token");
     CHECK(out.at("settings").at("dtype") == "bfloat16");
   }
-  CHECK_THAT(slurp(shell.folder / "page.html"), Catch::Matchers::Contains("marzipan"));
+  CHECK_THAT(read_bytes(shell.folder / "page.html"), Catch::Matchers::Contains("marzipan"));
 }
 
 TEST_CASE("tokenize goes there and back", "[examples][real]") {
@@ -395,10 +350,10 @@ TEST_CASE("tokenize goes there and back", "[examples][real]") {
   const Shell shell;
   const std::string tokenize = "promptdistill-tokenize " + model->string() + " ",
                     text = "Grüße, 世界 👩‍🚀!\n  x = 12345;";
-  const Ran ids = shell(tokenize, text);
+  const ProgramRun ids = shell(tokenize, text);
   REQUIRE(ids.code == 0);
   CHECK(json::parse(shell(tokenize + "--decode", ids.out).out) == text);
-  const Ran chat = shell(tokenize + "--chat", "Hi");
+  const ProgramRun chat = shell(tokenize + "--chat", "Hi");
   const json shown = json::parse(shell(tokenize + "--decode", chat.out).out);
   CHECK_THAT(shown.get<std::string>(),
              Catch::Matchers::EndsWith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"));
@@ -421,7 +376,7 @@ TEST_CASE("compare and planted-facts run on a real model", "[examples][real]") {
   if (!model) return;
   const Shell shell;
   const std::string profile = " --profile " PROMPTDISTILL_PROFILES "/smollm2-135m-instruct.json";
-  const Ran compare = shell(
+  const ProgramRun compare = shell(
       "promptdistill-compare " + model->string() + profile +
       " --stages 14:64 --tokens 700,900 --runs 1 --new-tokens 4 --json out.json --html page.html");
   INFO(compare.err);
@@ -440,8 +395,8 @@ TEST_CASE("compare and planted-facts run on a real model", "[examples][real]") {
   require_message(shell("promptdistill-compare " + model->string() + profile + " --tokens 90000"),
                   1, "the document has");
 
-  const Ran facts = shell("promptdistill-planted-facts " + model->string() + profile +
-                          " --tokens 400 --limit 2 --show --json facts.json");
+  const ProgramRun facts = shell("promptdistill-planted-facts " + model->string() + profile +
+                                 " --tokens 400 --limit 2 --show --json facts.json");
   INFO(facts.err);
   REQUIRE(facts.code == 0);
   CHECK(shell.read("facts.json").at("samples").size() == 4);

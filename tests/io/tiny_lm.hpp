@@ -32,6 +32,11 @@ inline std::filesystem::path tiny_folder(const std::string& name) {
   return std::filesystem::path(PROMPTDISTILL_GOLDEN_DIR) / "method" / name;
 }
 
+/// A checkpoint of another family; llama's variants but the first lack weights of their own.
+inline std::filesystem::path family_folder(const std::string& name) {
+  return std::filesystem::path(PROMPTDISTILL_GOLDEN_DIR) / "families" / name;
+}
+
 inline CausalLm tiny(const std::string& name, std::optional<at::ScalarType> dtype = {}) {
   at::set_num_threads(1);  // so small that threads only wait for each other
   LoadOptions options;

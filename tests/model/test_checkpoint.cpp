@@ -201,8 +201,7 @@ TEST_CASE("a checkpoint in shards is the same model, and each complaint names it
 
 TEST_CASE("fused projections are views of the mapped file", "[model]") {
   at::set_num_threads(1);
-  const auto folder = tiny_folder("").parent_path().parent_path() / "families" / "phi3";
-  const CausalLm lm = load_causal_lm(folder);
+  const CausalLm lm = load_causal_lm(family_folder("phi3"));
   const auto address = [](const at::Tensor& tensor) {
     return static_cast<const char*>(tensor.const_data_ptr());
   };
