@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -88,9 +89,9 @@ class SafetensorsFolder {
         map.fail(name, "must name a file of this folder, got " + JsonObject::shown(value));
       shard_of.emplace(name, shard);
     }
-    std::map<std::string, bool> opened;
+    std::set<std::string> opened;
     for (const auto& [name, shard] : shard_of) {
-      if (opened.emplace(shard, true).second) {
+      if (opened.insert(shard).second) {
         std::error_code error;
         if (!std::filesystem::exists(folder / shard, error))
           map.fail(name, "names the shard " + shard + ", which is missing");

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <stdexcept>
@@ -41,18 +42,23 @@ class ChatFormat {
   static ChatFormat load(const std::filesystem::path& folder) {
     const std::filesystem::path jinja = folder / "chat_template.jinja",
                                 config = folder / "tokenizer_config.json";
+    std::optional<nlohmann::json> json;  // read where it is first asked for
+    const auto settings = [&] {
+      if (!json) json = detail::read_json(config);
+      return detail::JsonNode(config, "", *json);
+    };
+    const auto special = [&](const char* name) { return special_token(config, settings(), name); };
     std::error_code error;
     if (std::filesystem::exists(jinja, error))
-      return recognise(detail::read_text_file(jinja), jinja, config);
-    const nlohmann::json json = detail::read_json(config);
-    const auto node = detail::JsonNode(config, "", json).find("chat_template");
+      return recognise(detail::read_text_file(jinja), jinja, special);
+    const auto node = settings().find("chat_template");
     if (!node || node->value().is_null()) {
       throw LoadError(
           config, "chat_template",
           std::string("is missing: this checkpoint defines no chat format; ") + kRawText);
     }
     return recognise(node->value().is_array() ? default_template(*node) : node->string(), config,
-                     config);
+                     special);
   }
 
   /// "ChatML", "Llama 3", "Phi-3" or "Mistral".
@@ -130,16 +136,16 @@ class ChatFormat {
     list.fail("must have a template named \"default\"");
   }
 
+  /// `special(name)` gives the text of bos_token or eos_token.
   static ChatFormat recognise(std::string_view source,
                               const std::filesystem::path& file,
-                              const std::filesystem::path& config) {
+                              const std::function<std::string(const char* name)>& special) {
     std::string print = "none";
     const auto tokens =
         source.size() <= kMaxTemplateBytes ? detail::TemplateLexer::read(source) : std::nullopt;
     if (tokens) {
       const auto fingerprint = detail::TemplateFingerprint::of(*tokens);
-      auto writer = detail::known_template(
-          fingerprint, [&](const char* name) { return special_token(config, name); });
+      auto writer = detail::known_template(fingerprint, special);
       if (writer) return ChatFormat(std::move(*writer));
       char digits[17];
       std::snprintf(digits, sizeof digits, "%016llx",
@@ -155,9 +161,10 @@ class ChatFormat {
   }
 
   /// The text of bos_token or eos_token: a string, or an object that has it as its content.
-  static std::string special_token(const std::filesystem::path& config, const char* name) {
-    const nlohmann::json json = detail::read_json(config);
-    const auto node = detail::JsonNode(config, "", json).find(name);
+  static std::string special_token(const std::filesystem::path& config,
+                                   const detail::JsonNode& settings,
+                                   const char* name) {
+    const auto node = settings.find(name);
     if (!node || node->value().is_null())
       throw LoadError(config, name, "is missing: this checkpoint's chat template writes it");
     return node->value().is_object() ? node->at("content").string() : node->string();
