@@ -272,7 +272,7 @@ void run(const Flags& flags) {
     progress.show(fmt::format("prefill: layer {} of {}, {} tokens, {:.0f} s", at.layer + 1,
                               at.layers, at.tokens, progress.seconds()));
   };
-  const bool to_stdout = flags.json_file != "-";
+  const bool prints_text = flags.json_file != "-";
   std::optional<pd::TextStream> stream;
   if (tokenizer) stream.emplace(*tokenizer, /*skip_special_tokens=*/true);
   for (const std::string& stop : flags.stop) {
@@ -283,8 +283,8 @@ void run(const Flags& flags) {
   std::string text;
   const auto emit = [&](const std::string& piece) {
     text += piece;
-    if (to_stdout) fmt::print("{}", piece);
-    if (to_stdout) std::fflush(stdout);
+    if (prints_text) fmt::print("{}", piece);
+    if (prints_text) std::fflush(stdout);
   };
   options.on_token = [&](std::int64_t token) {
     progress.clear();
@@ -292,15 +292,15 @@ void run(const Flags& flags) {
     return !ex::interrupted() && !stops.found();
   };
   const ex::MemoryMeter meter;
-  const auto left = lm.config.context - static_cast<std::int64_t>(ids.size());
+  const auto left = lm.config.context() - static_cast<std::int64_t>(ids.size());
   pd::KvCache cache = lm.make_cache(1, std::clamp<std::int64_t>(left, 0, flags.max_new_tokens));
   const pd::GenerateResult result = pd::generate(lm, ids, cache, policy, options);
   if (stream) {
     emit(stops.push(stream->finish()));
     emit(stops.finish());
   }
-  if (!stream && to_stdout) fmt::print("{}", json(result.tokens).dump());
-  if (to_stdout) fmt::print("\n");
+  if (!stream && prints_text) fmt::print("{}", json(result.tokens).dump());
+  if (prints_text) fmt::print("\n");
 
   std::string kept;
   for (const pd::StageRecord& stage : result.stages)

@@ -257,7 +257,7 @@ void run(const Flags& flags) {
            {"version", pd::kVersion}};
   if (flags.prompt_tokens) {
     const ex::DistillSettings settings = flags.distill.resolve(flags.model_dir);
-    const std::int64_t tokens = *flags.prompt_tokens, left = config.context - tokens;
+    const std::int64_t tokens = *flags.prompt_tokens, left = config.context() - tokens;
     pd::PlanRequest request;
     request.prompt_tokens = tokens;
     request.batch = flags.batch;
@@ -281,7 +281,7 @@ void run(const Flags& flags) {
       text +=
           ex::wrapped("  ", fmt::format("Note: beyond the context of {} tokens; the model would "
                                         "refuse to run it.",
-                                        ex::grouped(config.context)));
+                                        ex::grouped(config.context())));
     const Method& shown = planned.methods[settings.options.stages.empty() ? 0 : 1];
     text += fmt::format("\n{}{}\n{}, layer by layer:\n\n{}", method_table(planned.methods),
                         notes(planned, weights), shown.name, layer_table(shown.plan));
@@ -303,8 +303,8 @@ void run(const Flags& flags) {
     for (const Method& method : planned.methods)
       out["plans"].push_back(to_json(method, planned.methods[0].plan));
   }
-  const bool to_stdout = flags.json_file != "-";
-  if (to_stdout) fmt::print("{}", text);
+  const bool prints_text = flags.json_file != "-";
+  if (prints_text) fmt::print("{}", text);
   if (flags.json_file) ex::write_output(*flags.json_file, out.dump(2) + "\n");
 }
 

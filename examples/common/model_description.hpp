@@ -44,14 +44,6 @@ struct ModelDescription {
   }
 };
 
-/// A floating dtype that models can have, by the name that config.json and --dtype give it.
-inline std::optional<at::ScalarType> dtype_of(const std::string& name) {
-  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
-    if (dtype_name(dtype) == name) return dtype;
-  }
-  return std::nullopt;
-}
-
 namespace detail {
 
 inline void describe_rope(const ModelConfig& config, ModelDescription& out) {
@@ -103,7 +95,7 @@ inline void describe_config(const ModelConfig& config, ModelDescription& out) {
               grouped(config.intermediate_size), grouped(config.vocab_size),
               config.tie_word_embeddings ? ", tied embeddings" : ""));
   out.add("parameters", grouped(parameter_count(config)));
-  out.add("context", grouped(config.context) + " tokens");
+  out.add("context", grouped(config.context()) + " tokens");
   out.data = {{"model_type", config.model_type},
               {"num_hidden_layers", config.num_hidden_layers},
               {"hidden_size", config.hidden_size},
@@ -113,7 +105,7 @@ inline void describe_config(const ModelConfig& config, ModelDescription& out) {
               {"intermediate_size", config.intermediate_size},
               {"vocab_size", config.vocab_size},
               {"tie_word_embeddings", config.tie_word_embeddings},
-              {"context", config.context},
+              {"context", config.context()},
               {"parameters", parameter_count(config)}};
   describe_rope(config, out);
   describe_windows(config, out);

@@ -10,7 +10,7 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
-#include <map>
+#include <optional>
 #include <string>
 
 #include "examples/common/program.hpp"
@@ -18,6 +18,21 @@
 #include "promptdistill/model/checkpoint.hpp"
 
 namespace promptdistill::examples {
+
+inline std::string dtype_name(at::ScalarType dtype) {
+  return dtype == at::kFloat      ? "float32"
+         : dtype == at::kBFloat16 ? "bfloat16"
+         : dtype == at::kHalf     ? "float16"
+                                  : at::toString(dtype);
+}
+
+/// A floating dtype that models can have, by the name that config.json and --dtype give it.
+inline std::optional<at::ScalarType> dtype_of(const std::string& name) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    if (dtype_name(dtype) == name) return dtype;
+  }
+  return std::nullopt;
+}
 
 struct ModelFlags {
   std::string dtype = "auto";
@@ -41,9 +56,7 @@ struct ModelFlags {
   CausalLm load(const std::filesystem::path& folder) const {
     if (threads > 0) at::set_num_threads(threads);
     LoadOptions options;
-    static const std::map<std::string, at::ScalarType> kTypes{
-        {"float32", at::kFloat}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}};
-    if (const auto found = kTypes.find(dtype); found != kTypes.end()) options.dtype = found->second;
+    options.dtype = dtype_of(dtype);  // none for auto
     try {
       options.device = at::Device(device);
     } catch (const c10::Error&) {
@@ -62,13 +75,6 @@ struct ModelFlags {
     return load_causal_lm(folder, options);
   }
 };
-
-inline std::string dtype_name(at::ScalarType dtype) {
-  return dtype == at::kFloat      ? "float32"
-         : dtype == at::kBFloat16 ? "bfloat16"
-         : dtype == at::kHalf     ? "float16"
-                                  : at::toString(dtype);
-}
 
 /// The bytes of the weights a model holds, each storage once.
 inline std::size_t weight_bytes(const CausalLm& lm) {
