@@ -78,6 +78,7 @@ struct CacheProbe {
   at::Tensor queries;          // [H, Tq, D], after RoPE
   at::Tensor query_positions;  // [Tq] int64
   bool prefill;                // a prompt; false for tokens appended over a cache
+  bool complete;               // the last of them: a prompt may come in several chunks
   std::int64_t room;           // to pass to LayerCache::keep
 };
 

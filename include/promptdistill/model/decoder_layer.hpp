@@ -92,7 +92,7 @@ struct DecoderLayer {
 
     for (std::int64_t b = 0; b < frame.batch(); ++b) {
       eviction.evict({b, index, frame.row(queries, b).transpose(0, 1),
-                      frame.row(frame.positions(), b), prefill, cache.room()},
+                      frame.row(frame.positions(), b), prefill, true, cache.room()},
                      cache.at(b, index));
     }
     if (selects && placement == Placement::kAfter) {
