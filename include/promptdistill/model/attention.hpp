@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "promptdistill/core/kv_cache.hpp"
+#include "promptdistill/model/cpu/attend_one.hpp"
 #include "promptdistill/model/layers.hpp"
 #include "promptdistill/model/rope.hpp"
 
@@ -58,9 +59,17 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
     // one block, and the cache is read once.
     const std::int64_t first =
         narrow ? positions.le(query_positions - width).sum().item<std::int64_t>() : 0;
+    const at::Tensor seen_keys = keys.narrow(1, first, rows - first),
+                     seen_values = values.narrow(1, first, rows - first);
+    if (cpu::attends_one(queries.select(1, 0), seen_keys, seen_values)) {
+      at::Tensor out = at::empty({1, heads * size}, queries.options());
+      cpu::call_for(queries.scalar_type(), [&]<class T>() {
+        cpu::attend_one<T>(queries.select(1, 0), seen_keys, seen_values, out[0]);
+      });
+      return out;
+    }
     const at::Tensor folded = queries.reshape({groups, heads / groups, size});
-    return detail::grouped_sdpa(folded, keys.narrow(1, first, rows - first),
-                                values.narrow(1, first, rows - first), std::nullopt, false)
+    return detail::grouped_sdpa(folded, seen_keys, seen_values, std::nullopt, false)
         .reshape({1, heads * size});
   }
   if (count == rows &&
@@ -108,10 +117,10 @@ struct Attention {
   /// Rotated queries of the tokens whose normed hidden states and angles are given.
   at::Tensor queries(const at::Tensor& x,
                      const RotaryAngles& angles) const {  // [S, E] -> [S, H, D]
-    return angles.rotate(normed(heads(q_proj(x)), q_norm));
+    return angles.rotate_(normed(heads(q_proj(x)), q_norm));
   }
   at::Tensor keys(const at::Tensor& x, const RotaryAngles& angles) const {  // [S, E] -> [S, G, D]
-    return angles.rotate(normed(heads(k_proj(x)), k_norm));
+    return angles.rotate_(normed(heads(k_proj(x)), k_norm));
   }
   at::Tensor values(const at::Tensor& x) const { return heads(v_proj(x)); }  // [S, E] -> [S, G, D]
 

@@ -111,7 +111,7 @@ class CausalLm {
   /// Next-token logits in float32 of the last tokens alone: [B, E] -> [B, V].
   at::Tensor logits(const at::Tensor& last_hidden) const {
     const c10::InferenceMode guard;
-    return at::linear(last_hidden, lm_head).to(at::kFloat);
+    return detail::project(last_hidden, lm_head).to(at::kFloat);
   }
 
  private:
