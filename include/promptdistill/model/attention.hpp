@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "promptdistill/core/kv_cache.hpp"
+#include "promptdistill/model/cpu/attend_many.hpp"
 #include "promptdistill/model/cpu/attend_one.hpp"
 #include "promptdistill/model/layers.hpp"
 #include "promptdistill/model/rope.hpp"
@@ -34,6 +35,28 @@ inline at::Tensor grouped_sdpa(const at::Tensor& queries,  // [H, Tq, D]
                                           values.unsqueeze(0), mask, 0.0, causal, std::nullopt,
                                           /*enable_gqa=*/queries.size(0) != keys.size(0))
       .squeeze(0);
+}
+
+}  // namespace detail
+
+namespace detail {
+
+/// The rows that each query sees, on the host.
+inline std::vector<cpu::RowRange> seen_rows(const at::Tensor& query_positions,  // [Tq] ascending
+                                            const at::Tensor& positions,        // [rows] ascending
+                                            std::optional<std::int64_t> window) {
+  const at::Tensor own = query_positions.contiguous(), theirs = positions.contiguous();
+  const auto* const query = own.const_data_ptr<std::int64_t>();
+  const auto* const row = theirs.const_data_ptr<std::int64_t>();
+  std::vector<cpu::RowRange> ranges;
+  ranges.reserve(static_cast<std::size_t>(own.numel()));
+  std::int64_t begin = 0, end = 0;
+  for (std::int64_t i = 0; i < own.numel(); ++i) {
+    while (end < theirs.numel() && row[end] <= query[i]) ++end;
+    while (window && row[begin] <= query[i] - *window) ++begin;
+    ranges.push_back({begin, end});
+  }
+  return ranges;
 }
 
 }  // namespace detail
@@ -71,6 +94,13 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
     const at::Tensor folded = queries.reshape({groups, heads / groups, size});
     return detail::grouped_sdpa(folded, seen_keys, seen_values, std::nullopt, false)
         .reshape({1, heads * size});
+  }
+  if (shared && cpu::attends_many(queries.transpose(0, 1), keys, values)) {
+    at::Tensor out = at::empty({count, heads * size}, queries.options());
+    cpu::attend_many(queries.transpose(0, 1), keys, values,
+                     detail::seen_rows(query_positions, positions, narrow ? window : std::nullopt),
+                     out);
+    return out;
   }
   if (count == rows &&
       !window) {  // every row is one of the queries' own: the plain causal triangle
