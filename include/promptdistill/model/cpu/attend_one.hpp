@@ -55,9 +55,8 @@ PROMPTDISTILL_INLINE void attend_block(const float* queries,  // [R, D]
           sums[r] += q * k;
         });
       }
-      unrolled<kQueries>([&](auto r) __attribute__((always_inline)) {
-        products[r][row] = sums[r];
-      });
+      unrolled<kQueries>([&](auto r)
+                             __attribute__((always_inline)) { products[r][row] = sums[r]; });
     }
     for (int r = 0; r < kQueries; ++r) {
       for (std::int64_t row = count; row < kLanes; ++row) products[r][row] = Lanes{};
@@ -139,8 +138,8 @@ void attend_one(const at::Tensor& queries,  // [H, D]
   float* const partials = partial.mutable_data_ptr<float>();
   const std::int64_t partial_size = share * (size + 2);
   parallel_for(
-      partial.select(2, 0).select(1, 0), 1,
-      [&](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
+      partial.select(2, 0).select(1, 0),
+      1, [&](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
         for (std::int64_t task = begin; task < end; ++task) {
           const std::int64_t group = task / blocks, first = task % blocks * kRowBlock,
                              count = std::min(kRowBlock, rows - first);

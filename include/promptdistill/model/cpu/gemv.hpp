@@ -51,18 +51,19 @@ void gemv(const at::Tensor& weight,  // [out, in]
   const std::int64_t size = weight.size(1), stride = weight.stride(0);
   // 64 KiB of weights pay for a thread's wake-up.
   const std::int64_t grain = 1 + (64 << 10) / static_cast<std::int64_t>(sizeof(T)) / size;
-  parallel_for(out, grain, [&](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
-    std::int64_t row = begin;
-    float sums[4];
-    for (; row + 4 <= end; row += 4) {
-      dot_rows<4>(matrix + row * stride, stride, input, size, sums);
-      for (int r = 0; r < 4; ++r) output[row + r] = static_cast<T>(sums[r]);
-    }
-    for (; row < end; ++row) {
-      dot_rows<1>(matrix + row * stride, stride, input, size, sums);
-      output[row] = static_cast<T>(sums[0]);
-    }
-  });
+  parallel_for(
+      out, grain, [&](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
+        std::int64_t row = begin;
+        float sums[4];
+        for (; row + 4 <= end; row += 4) {
+          dot_rows<4>(matrix + row * stride, stride, input, size, sums);
+          for (int r = 0; r < 4; ++r) output[row + r] = static_cast<T>(sums[r]);
+        }
+        for (; row < end; ++row) {
+          dot_rows<1>(matrix + row * stride, stride, input, size, sums);
+          output[row] = static_cast<T>(sums[0]);
+        }
+      });
 }
 
 }  // namespace promptdistill::cpu

@@ -52,18 +52,18 @@ PROMPTDISTILL_INLINE void store(const Lanes& from, c10::BFloat16* to) {
   Words bits;
   std::memcpy(&bits, &from, 64);
   const Words rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  const Halves out =
-      __builtin_convertvector(from == from ? rounded : Words{} + 0x7fc0u, Halves);
+  const Halves out = __builtin_convertvector(from == from ? rounded : Words{} + 0x7fc0u, Halves);
   std::memcpy(to, &out, 32);
 }
 
-/// body(0), ..., body(count - 1) with the number as a constant, so that arrays indexed by it stay in
-/// registers at any level of optimisation.
+/// body(0), ..., body(count - 1) with the number as a constant, so that arrays indexed by it stay
+/// in registers at any level of optimisation.
 template <int count, class Body>
 PROMPTDISTILL_INLINE void unrolled(const Body& body) {
   [&]<int... i>(std::integer_sequence<int, i...>) __attribute__((always_inline)) {
     (body(std::integral_constant<int, i>{}), ...);
-  }(std::make_integer_sequence<int, count>{});
+  }
+  (std::make_integer_sequence<int, count>{});
 }
 
 /// Asks memory for what will be read soon. Processors do not look beyond a page of 4 KiB
@@ -91,21 +91,26 @@ PROMPTDISTILL_INLINE void sum_each(const Lanes (&vectors)[kLanes], Lanes& sums) 
   Lanes eight[8], four[4], two[2];
   for (int i = 0; i < 8; ++i) {
     const Lanes &a = vectors[i], &b = vectors[i + 8];
-    eight[i] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
-               __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+    eight[i] =
+        __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
+        __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
   }
   for (int i = 0; i < 4; ++i) {
     const Lanes &a = eight[i], &b = eight[i + 4];
-    four[i] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27) +
-              __builtin_shufflevector(a, b, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
+    four[i] =
+        __builtin_shufflevector(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27) +
+        __builtin_shufflevector(a, b, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
   }
   for (int i = 0; i < 2; ++i) {
     const Lanes &a = four[i], &b = four[i + 2];
-    two[i] = __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
-             __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+    two[i] =
+        __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
+        __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
   }
-  sums = __builtin_shufflevector(two[0], two[1], 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30) +
-         __builtin_shufflevector(two[0], two[1], 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31);
+  sums = __builtin_shufflevector(two[0], two[1], 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28,
+                                 14, 30) +
+         __builtin_shufflevector(two[0], two[1], 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29,
+                                 15, 31);
 }
 
 PROMPTDISTILL_INLINE float sum(const Lanes& lanes) {
@@ -186,8 +191,7 @@ void parallel_for(const at::Tensor& places, std::int64_t grain, const Body& body
                       .add_borrowed_output(line)
                       .build();
   const char* base = static_cast<const char*>(line.data_ptr());
-  const std::int64_t stride =
-      line.stride(0) * static_cast<std::int64_t>(line.element_size());
+  const std::int64_t stride = line.stride(0) * static_cast<std::int64_t>(line.element_size());
   iterator.for_each(
       [&](char** data, const std::int64_t*, std::int64_t count, std::int64_t) {
         const std::int64_t begin = line.numel() > 1 ? (data[0] - base) / stride : 0;
