@@ -17,6 +17,7 @@
 #include "promptdistill/model/cpu/attend_many.hpp"
 #include "promptdistill/model/cpu/attend_one.hpp"
 #include "promptdistill/model/layers.hpp"
+#include "promptdistill/model/merged_attention.hpp"
 #include "promptdistill/model/rope.hpp"
 
 namespace promptdistill {
@@ -107,6 +108,12 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
     return detail::grouped_sdpa(queries, keys, values, std::nullopt, true)
         .transpose(0, 1)
         .reshape({count, heads * size});
+  }
+  if (shared && !narrow && positions.is_cpu() && count < rows &&
+      positions[rows - count].item<std::int64_t>() ==
+          query_positions[0].item<std::int64_t>()) {  // the queries are the last rows
+    if (const auto merged = detail::attend_merged(queries, keys, values))
+      return merged->transpose(0, 1).reshape({count, heads * size});
   }
   at::Tensor begins, ends;  // [Tq] on the host: the rows that each query sees
   if (shared) {

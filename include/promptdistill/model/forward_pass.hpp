@@ -18,16 +18,11 @@
 #include "promptdistill/core/concepts.hpp"
 #include "promptdistill/core/distill.hpp"
 #include "promptdistill/core/kv_cache.hpp"
+#include "promptdistill/core/schedule.hpp"
 #include "promptdistill/core/token_frame.hpp"
 #include "promptdistill/model/decoder_layer.hpp"
 
 namespace promptdistill {
-
-/// Where a stage selects in its layer. Both give the same result up to rounding.
-enum class Placement {
-  kBefore,  // before attention: only the kept tokens pay for the rest of the layer
-  kAfter,   // after the layer, as the paper's authors do
-};
 
 /// How far a prefill is: `layer` of `layers` is about to run on `tokens` live tokens, which are
 /// chunk `chunk` of `chunks` between two stages.
@@ -214,10 +209,11 @@ class ForwardPass {
       LiveTokens live = take(parts[c]);
       if (parts.size() == 1) hidden_ = out = at::Tensor();
       for (std::int64_t l = first; l < last; ++l) {
-        report(l, parts[c], c, parts.size());
+        const bool in_cache = appended && l == first;
+        if (!in_cache) report(l, parts[c], c, parts.size());
         const DecoderLayer& layer = model_.layers[static_cast<std::size_t>(l)];
         at::Tensor x = layer.input_layernorm(live.frame.hidden());
-        if (l > first || !appended) layer.append(l, x, live, cache_, room(parts[c]));
+        if (!in_cache) layer.append(l, x, live, cache_, room(parts[c]));
         const at::Tensor queries = layer.attend(l, std::move(x), live, cache_);
         evict(l, parts[c], live, queries);
         if (l + 1 == last && !tails_.empty()) note_tails(l, parts[c], live, queries);
@@ -296,8 +292,11 @@ class ForwardPass {
                         "promptdistill: a prefill chunk must hold the ", count,
                         " queries that score after layer ", layer, ", got one of ",
                         live.frame.length(b), " tokens; or place the stage before attention");
-      tails_[static_cast<std::size_t>(row)] =
+      const at::Tensor tail =
           queries.narrow(0, live.frame.offsets()[b + 1] - count, count).transpose(0, 1);
+      // A view would keep the chunk's queries beside those of the chunks after it.
+      tails_[static_cast<std::size_t>(row)] =
+          live.frame.tokens() < frame_.tokens() ? tail.contiguous() : tail;
     }
   }
 
