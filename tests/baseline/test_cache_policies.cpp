@@ -82,7 +82,7 @@ TEST_CASE("the attention of a row is summed block by block as densely", "[baseli
     INFO("from " << first << ", " << queries << " queries, window " << window.value_or(0));
     const at::Tensor own = all.queries.narrow(1, first, queries),
                      at = all.positions.narrow(0, first, queries);
-    const at::Tensor mass = detail::attention_mass(own, at, cache, window, at::kFloat);
+    const at::Tensor mass = detail::attention_mass(own, at, cache, window);
     CHECK(apart(mass, dense_mass(own, at, cache, window)) < 1e-4);
     CHECK(std::abs(mass.sum().item<double>() - static_cast<double>(queries * kGroups)) < 1e-2);
   };
@@ -93,9 +93,8 @@ TEST_CASE("the attention of a row is summed block by block as densely", "[baseli
   }
   // A stage before attention leaves some of the tokens as queries, all of them as keys.
   const at::Tensor some = at::arange(0, count, 7, at::kLong);
-  CHECK(
-      apart(detail::attention_mass(all.queries.index_select(1, some), some, cache, {}, at::kFloat),
-            dense_mass(all.queries.index_select(1, some), some, cache, {})) < 1e-4);
+  CHECK(apart(detail::attention_mass(all.queries.index_select(1, some), some, cache, {}),
+              dense_mass(all.queries.index_select(1, some), some, cache, {})) < 1e-4);
   // Heads that kept different rows, then a few more tokens.
   const at::Tensor rows = at::stack({at::arange(0, 50, at::kLong), at::arange(30, 80, at::kLong)});
   cache.keep(rows, 8);
@@ -103,7 +102,7 @@ TEST_CASE("the attention of a row is summed block by block as densely", "[baseli
   more.positions.add_(count);
   cache.append(more.keys, more.values, more.positions, 0);
   for (const auto window : {std::optional<std::int64_t>{}, std::optional<std::int64_t>{1460}})
-    CHECK(apart(detail::attention_mass(more.queries, more.positions, cache, window, at::kFloat),
+    CHECK(apart(detail::attention_mass(more.queries, more.positions, cache, window),
                 dense_mass(more.queries, more.positions, cache, window)) < 1e-5);
 }
 

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "promptdistill/baseline/method_text.hpp"
 #include "tests/examples/shell.hpp"
 #include "tests/golden/golden_method.hpp"
 #include "tests/real_model.hpp"
@@ -18,18 +17,6 @@ using nlohmann::json;
 
 const std::string kTiny = (golden_dir() / "method" / "tiny-llama3rope").string();
 
-std::string method_of(const json& test) {
-  std::string text = test.at("method").get<std::string>();
-  char separator = ':';
-  for (const auto& [key, value] : test.at("settings").items()) {
-    text += separator;
-    text += (key == "k" ? "tokens" : key == "kind" ? "pooling" : key) + "=";
-    text += value.is_string() ? value.get<std::string>() : value.dump();
-    separator = ',';
-  }
-  return text;
-}
-
 TEST_CASE("generate runs every method as its oracle does and says how", "[examples]") {
   const Shell shell;
   std::string last;
@@ -37,7 +24,7 @@ TEST_CASE("generate runs every method as its oracle does and says how", "[exampl
     if (test.at("method") == last) continue;  // one of each
     last = test.at("method").get<std::string>();
     shell.write("ids.json", test.at("ids").dump());
-    const std::string method = method_of(test);
+    const std::string method = rival_text(test);
     INFO(method);
     const ProgramRun ran = shell("promptdistill-generate " + kTiny +
                                  " --ids-file ids.json --threads 1 --json out.json --method " +

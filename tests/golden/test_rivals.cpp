@@ -20,20 +20,6 @@ using Ids = std::vector<std::int64_t>;
 constexpr double kTiny = 2e-5;  // float32, the bound the tiny goldens were made for
 constexpr double kReal = 1e-3;  // float32, SmolLM2's logits reach 25
 
-/// The oracle's arguments as our settings, by way of their text.
-MethodOptions golden_rival(const json& test) {
-  std::string text = test.at("method").get<std::string>();
-  char separator = ':';
-  for (const auto& [key, value] : test.at("settings").items()) {
-    text += separator;
-    text += key == "k" ? "tokens" : key == "kind" ? "pooling" : key;
-    text += '=';
-    text += value.is_string() ? value.get<std::string>() : value.dump();
-    separator = ',';
-  }
-  return parse_method(text);
-}
-
 /// As the oracle writes them: [rows], or [G][rows] where heads keep different ones.
 json positions_of(const LayerCache& cache) {
   if (!cache.per_head()) return to_vector(cache.positions());
@@ -94,7 +80,7 @@ TEST_CASE("every rival on tiny checkpoints equals the oracle", "[golden]") {
   const json golden = read_golden("rivals/" + name + ".json");
   REQUIRE(golden.at("cases").size() >= 35);
   for (const json& test : golden.at("cases")) {
-    MethodOptions method = golden_rival(test);
+    MethodOptions method = parse_method(rival_text(test));
     const auto ids = test.at("ids").get<Ids>();
     const json& expected = test.at("expected");
     const bool twice = method.kind == MethodKind::kGemFilter;
@@ -126,7 +112,8 @@ TEST_CASE("every rival on SmolLM2 equals the oracle in float32", "[golden][real]
   for (const json& test : golden.at("cases")) {
     INFO(test.at("name"));
     const json& expected = test.at("expected");
-    const Answer got = answer(lm, ids, golden_rival(test), test.at("max_new").get<std::int64_t>());
+    const Answer got =
+        answer(lm, ids, parse_method(rival_text(test)), test.at("max_new").get<std::int64_t>());
     check_choices(got, ids, expected);
     for (const auto& [layer, positions] : expected.at("cache_positions").items()) {
       CHECK(got.after_prompt.at(std::stoul(layer)) == positions);
