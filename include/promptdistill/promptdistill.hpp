@@ -7,6 +7,7 @@
 //   scoring queries, L layers, H query heads, G key-value heads, D head size, E hidden size, V
 //   vocabulary.
 
+#include "promptdistill/any_cache_policy.hpp"
 #include "promptdistill/any_distiller.hpp"
 #include "promptdistill/core/concepts.hpp"
 #include "promptdistill/core/distill.hpp"

@@ -8,6 +8,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <optional>
 
 #include "promptdistill/core/kv_cache.hpp"
 #include "promptdistill/core/layer_probe.hpp"
@@ -71,23 +72,35 @@ concept DistillPolicy = requires(const T& policy, std::int64_t layer, const Laye
 };
 
 /// What a cache policy sees after a layer's attention: the tokens just run and the layer's cache
-/// with them in it.
+/// with them in it. Views, valid for the call.
 struct CacheProbe {
   std::int64_t row;
   std::int64_t layer;
   at::Tensor queries;          // [H, Tq, D], after RoPE
-  at::Tensor query_positions;  // [Tq] int64
+  at::Tensor query_positions;  // [Tq] int64, ascending
   bool prefill;                // a prompt; false for tokens appended over a cache
   bool complete;               // the last of them: a prompt may come in several chunks
   std::int64_t room;           // to pass to LayerCache::keep
+  std::optional<std::int64_t> sliding_window = {};  // tokens that the layer's attention sees
 };
 
 /// A cache policy: may evict rows of a layer's cache once the layer has run (SnapKV, H2O,
 /// StreamingLLM).
 ///
-/// evict(probe, cache): called once per row and layer, in prefill and in decode. It may call
-/// cache.keep and must leave the newest row. State of a request (H2O's sums) is the policy's own,
-/// which is why it is taken by reference.
+/// evict(probe, cache): called once per row, layer and chunk, in prefill and in decode, after the
+/// layer's attention has read the cache: what is evicted is missing from the next call on. The
+/// queries' own keys are in the cache, the last query's as its newest row; after a stage that
+/// selects before attention, the layer's cache holds the dropped tokens' keys too. While
+/// probe.complete is false, later chunks of the prompt have yet to read the cache: a policy may
+/// look and take notes, but rows evicted then change the prompt's own attention. The last chunk of
+/// a prompt holds min(tokens, chunk) tokens; the remainder comes first.
+///
+/// It may call cache.keep(indices, probe.room), once, with indices [K] for all heads or [G, K], a
+/// choice per KV head; positions go along, and the newest row must stay. It must not append. Once
+/// heads hold different rows they do for good, and a stage can no longer select or truncate there.
+/// State of a request (H2O's sums) is the policy's own, which is why it is taken by reference: such
+/// a policy serves one cache, and must start anew where a fresh prompt comes. What it throws ends
+/// the run; the cache is then to be thrown away.
 template <class T>
 concept CachePolicy = requires(T& policy, const CacheProbe& probe, LayerCache& cache) {
   policy.evict(probe, cache);

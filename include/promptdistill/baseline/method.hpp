@@ -1,0 +1,146 @@
+#pragma once
+// SPDX-FileCopyrightText: 2026 The promptdistill authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Full attention, PromptDistill and its rivals behind one call: the one switch from a method's name
+// to what it does.
+
+#include <ATen/ATen.h>
+
+#include <chrono>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "promptdistill/any_cache_policy.hpp"
+#include "promptdistill/any_distiller.hpp"
+#include "promptdistill/baseline/fast_kv.hpp"
+#include "promptdistill/baseline/gem_filter.hpp"
+#include "promptdistill/baseline/h2o.hpp"
+#include "promptdistill/baseline/snap_kv.hpp"
+#include "promptdistill/baseline/streaming_llm.hpp"
+#include "promptdistill/model/causal_lm.hpp"
+#include "promptdistill/model/generate.hpp"
+#include "promptdistill/options.hpp"
+
+namespace promptdistill {
+
+enum class MethodKind {
+  kFull,
+  kPromptDistill,
+  kGemFilter,          // the authors' form
+  kGemFilterImproved,  // the same tokens for less
+  kSnapKv,
+  kH2o,
+  kStreamingLlm,
+  kFastKv,
+};
+
+/// A method and its settings; those of other methods are not looked at.
+struct MethodOptions {
+  MethodKind kind = MethodKind::kFull;
+  DistillOptions distill;
+  Placement placement = Placement::kBefore;  // of kPromptDistill
+  GemFilterOptions gem_filter;               // of both forms
+  SnapKvOptions snap_kv;
+  H2oOptions h2o;
+  StreamingLlmOptions streaming_llm;
+  FastKvOptions fast_kv;
+};
+
+namespace detail {
+
+/// The policies that a method runs a prompt with; GemFilter reads what it kept in full.
+struct MethodPolicies {
+  AnyDistiller distiller;
+  AnyCachePolicy cache_policy;
+};
+
+inline MethodPolicies make_policies(const MethodOptions& method) {
+  switch (method.kind) {
+    case MethodKind::kPromptDistill:
+      return {make_distiller(method.distill), {}};
+    case MethodKind::kSnapKv:
+      return {{}, SnapKv(method.snap_kv)};
+    case MethodKind::kH2o:
+      return {{}, H2o(method.h2o)};
+    case MethodKind::kStreamingLlm:
+      return {{}, StreamingLlm(method.streaming_llm)};
+    case MethodKind::kFastKv: {
+      FastKv policy(method.fast_kv);
+      SnapKv cache_policy = policy.cache_policy();
+      return {std::move(policy), std::move(cache_policy)};
+    }
+    case MethodKind::kFull:
+    case MethodKind::kGemFilter:
+    case MethodKind::kGemFilterImproved:
+      break;
+  }
+  return {};
+}
+
+inline bool is_gem_filter(MethodKind kind) {
+  return kind == MethodKind::kGemFilter || kind == MethodKind::kGemFilterImproved;
+}
+
+/// The filter pass, then the kept tokens in full: seconds count both, the stage names the kept
+/// positions of the whole prompt. Nothing of the pass is held while the tokens are read.
+inline GenerateResult run_gem_filter(const CausalLm& lm,
+                                     const std::vector<std::int64_t>& prompt,
+                                     const MethodOptions& method,
+                                     const GenerateOptions& options,
+                                     KvCache& cache) {
+  const auto start = std::chrono::steady_clock::now();
+  PrefillOptions prefill = options.prefill;
+  if (!prefill.max_new_tokens) prefill.max_new_tokens = options.max_new_tokens;
+  const auto form =
+      method.kind == MethodKind::kGemFilter ? GemFilterForm::kAuthors : GemFilterForm::kImproved;
+  GemFilterChoice choice = gem_filter(lm, prompt, method.gem_filter, form, std::move(prefill));
+  const at::Tensor host = choice.positions.to(at::kCPU).contiguous();
+  std::vector<std::int64_t> kept;
+  for (std::int64_t i = 0; i < host.numel(); ++i)
+    kept.push_back(prompt[static_cast<std::size_t>(host.const_data_ptr<std::int64_t>()[i])]);
+  const std::chrono::duration<double> filtering = std::chrono::steady_clock::now() - start;
+  GenerateResult result = generate(lm, kept, cache, AnyDistiller(), options, AnyCachePolicy());
+  result.prefill_seconds += filtering.count();
+  const std::int64_t count = choice.positions.numel();
+  result.stages.push_back({method.gem_filter.layer,
+                           std::move(choice.positions),
+                           {0, count},
+                           {std::move(choice.scores)}});
+  return result;
+}
+
+}  // namespace detail
+
+/// Throws c10::ValueError where a setting of the chosen method breaks its rule, whatever the model.
+inline void check_settings(const MethodOptions& method) {
+  if (detail::is_gem_filter(method.kind)) check(method.gem_filter);
+  detail::make_policies(method);
+}
+
+/// The same, and throws c10::IndexError where the method does not fit a model of `layers` layers
+/// and `heads` query heads.
+inline void check(const MethodOptions& method, std::int64_t layers, std::int64_t heads) {
+  if (detail::is_gem_filter(method.kind)) check(method.gem_filter, layers);
+  detail::make_policies(method).distiller.check(layers, heads);
+}
+
+/// Answers one prompt by a method, from an empty cache. The result is generate's; GemFilter's names
+/// what its pass kept as its stage. Throws what check and generate throw.
+inline GenerateResult run_method(const CausalLm& lm,
+                                 const std::vector<std::int64_t>& prompt,
+                                 const MethodOptions& method,
+                                 const GenerateOptions& options,
+                                 KvCache& cache) {
+  check(method, lm.layers(), lm.config.num_attention_heads);
+  if (detail::is_gem_filter(method.kind))
+    return detail::run_gem_filter(lm, prompt, method, options, cache);
+  detail::MethodPolicies policies = detail::make_policies(method);
+  GenerateOptions chosen = options;
+  chosen.prefill.placement =
+      method.kind == MethodKind::kPromptDistill ? method.placement : Placement::kBefore;
+  return generate(lm, prompt, cache, policies.distiller, chosen, std::move(policies.cache_policy));
+}
+
+}  // namespace promptdistill
