@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -57,6 +58,7 @@ inline Plot over_lengths(const BenchReport& report,
                          const PlotValue& value) {
   Plot plot{.file = file, .title = title, .x_label = "prompt tokens", .y_label = y_label};
   plot.logarithmic_x = true;
+  plot.logarithmic_y = y_label == "MiB";
   for (std::size_t m = 0; !report.lengths.empty() && m < report.lengths.front().size(); ++m) {
     Plot::Curve curve{report.lengths.front()[m].label, {}};
     for (const auto& all : report.lengths)
@@ -165,7 +167,7 @@ set border 3 linecolor rgb '#5b636d'
 set tics nomirror out scale 0.6
 set grid ytics linetype 1 linewidth 0.6 linecolor rgb '#dde1e6'
 set key outside right center Left reverse spacing 1.25 samplen 3
-set offsets graph 0.03, graph 0.03, 0, 0
+set bars 0.5
 array colours[7] = [0x000000, 0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7, 0x56B4E9, 0xE69F00]
 array marks[7] = [7, 5, 9, 11, 13, 6, 4]
 )";
@@ -181,19 +183,27 @@ inline std::string script_of(const Plot& plot) {
   out +=
       fmt::format("set output {}\nset title {}\nset xlabel {}\nset ylabel {}\n", quoted(plot.file),
                   quoted(plot.title), quoted(plot.x_label), quoted(plot.y_label));
-  out += plot.logarithmic_x ? "set logscale x\n" : "unset logscale x\n";
-  out += plot.logarithmic_y ? "set logscale y\nset yrange [*:*]\n"
+  out += plot.logarithmic_y ? "set logscale y 2\nset yrange [*:*]\n"  // halves and doubles
                             : "unset logscale y\nset yrange [0:*]\n";
+  const auto [least, most] = std::minmax_element(plot.ticks.begin(), plot.ticks.end());
+  out += plot.logarithmic_x
+             ? fmt::format("set logscale x\nset xrange [{}:{}]\n", *least / 1.15, *most * 1.15)
+             : fmt::format("unset logscale x\nset xrange [{}:{}]\n", *least - 0.5, *most + 0.5);
   std::string ticks;
   for (const double tick : plot.ticks)
     ticks += fmt::format("{}'{}' {}", ticks.empty() ? "" : ", ", grouped(std::llround(tick)), tick);
   out += fmt::format("set xtics ({})\nplot ", ticks);
   for (std::size_t c = 0; c < plot.curves.size(); ++c) {
-    out += fmt::format(
-        "{}$curve{} using 1:2:3:4 with yerrorlines title {} linecolor rgb colours[{}] pointtype "
-        "marks[{}] pointsize 0.7 linewidth 2 dashtype {}",
-        c == 0 ? "" : ", \\\n     ", c, quoted(plot.curves[c].name), c % 7 + 1, c % 7 + 1,
-        c / 7 + 1);
+    const std::string style =
+        fmt::format("linecolor rgb colours[{0}] pointtype marks[{0}] pointsize 0.7", c % 7 + 1);
+    const auto add = [&](const std::string& curve) {
+      out += out.ends_with("plot ") ? curve : ", \\\n     " + curve;
+    };
+    if (std::any_of(plot.curves[c].points.begin(), plot.curves[c].points.end(),
+                    [](const Plot::At& at) { return at.low != at.high; }))
+      add(fmt::format("$curve{} using 1:2:3:4 with yerrorbars notitle {} linewidth 1", c, style));
+    add(fmt::format("$curve{} using 1:2 with linespoints title {} {} linewidth 2 dashtype {}", c,
+                    quoted(plot.curves[c].name), style, c / 7 + 1));
   }
   return out + "\n";
 }

@@ -15,29 +15,21 @@
 
 namespace promptdistill::examples {
 
-/// Reads 256 MiB, more than caches hold, with as many threads as the model has.
-class ReadBandwidth {
- public:
-  explicit ReadBandwidth(at::Device device)
-      : block_(at::ones({kBytes / 4}, at::TensorOptions(device).dtype(at::kFloat))) {}
-
-  /// Bytes per second: the best of five sums over all of it.
-  double measure() const {
-    using Clock = std::chrono::steady_clock;
-    double seconds = std::numeric_limits<double>::infinity();
-    for (int pass = 0; pass < 5; ++pass) {
-      synchronize(block_.device());
-      const auto start = Clock::now();
-      const at::Tensor sum = block_.sum();
-      synchronize(block_.device());
-      seconds = std::min(seconds, std::chrono::duration<double>(Clock::now() - start).count());
-    }
-    return static_cast<double>(kBytes) / seconds;
+/// Bytes per second: the best of five sums over 256 MiB, more than caches hold, with as many
+/// threads as the model has.
+inline double read_bandwidth(at::Device device) {
+  constexpr std::int64_t kBytes = std::int64_t{256} << 20;
+  using Clock = std::chrono::steady_clock;
+  const at::Tensor block = at::ones({kBytes / 4}, at::TensorOptions(device).dtype(at::kFloat));
+  double seconds = std::numeric_limits<double>::infinity();
+  for (int pass = 0; pass < 5; ++pass) {
+    synchronize(device);
+    const auto start = Clock::now();
+    const at::Tensor sum = block.sum();
+    synchronize(device);
+    seconds = std::min(seconds, std::chrono::duration<double>(Clock::now() - start).count());
   }
-
- private:
-  static constexpr std::int64_t kBytes = std::int64_t{256} << 20;
-  at::Tensor block_;
-};
+  return static_cast<double>(kBytes) / seconds;
+}
 
 }  // namespace promptdistill::examples

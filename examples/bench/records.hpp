@@ -51,7 +51,7 @@ struct MemoryRecord {
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(
     MemoryRecord, method, length, tensor_peak, rss_peak, device_peak, cache_bytes)
 
-/// The machine's read bandwidth, taken at the beginning of a repetition.
+/// The machine's read bandwidth, taken before a length's first run.
 struct BandwidthRecord {
   double bytes_per_second = 0;
 };

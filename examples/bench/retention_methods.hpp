@@ -62,8 +62,9 @@ inline std::vector<RetentionPoint> retention_points(const ModelConfig& config,
                                      {detail::scaled_layer(20, config), Count{kept}}}};
   if (stages[0].layer < stages[1].layer && stages[1].layer < stages[2].layer) {
     for (std::size_t count = 1; count <= 3; ++count) {
-      const MethodOptions method = detail::distilled(
+      MethodOptions method = detail::distilled(
           {stages.end() - static_cast<std::ptrdiff_t>(count), stages.end()}, config);
+      method.distill.window = 32;  // kept on top of the budget: the same for all
       points.push_back({Study::kStages,
                         static_cast<double>(count),
                         {fmt::format("{} stage{}: {}", count, count == 1 ? "" : "s",

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -45,10 +44,11 @@ class BenchRunner {
       if (missing.empty()) continue;
       if (missing.front().text() != methods.front().text())
         missing.insert(missing.begin(), methods.front());
-      if (!warm) warm_up(suite, prompt, methods);
-      warm = true;
-      if (!bandwidth_) bandwidth_.emplace(lm_.device());
-      results_.add(BandwidthRecord{bandwidth_->measure()});
+      if (!warm) {  // the bandwidth first: it leaves nothing of the model in the processor's caches
+        results_.add(BandwidthRecord{read_bandwidth(lm_.device())});
+        warm_up(suite, prompt, methods);
+        warm = true;
+      }
       for (const BenchMethod& method : missing) {
         TimeRecord record =
             measure_time(lm_, prompt, method, settings_,
@@ -126,7 +126,6 @@ class BenchRunner {
   ResultsFile& results_;
   RunSettings settings_;
   ProgressLine line_;
-  std::optional<ReadBandwidth> bandwidth_;
 };
 
 }  // namespace promptdistill::examples
