@@ -38,7 +38,7 @@ inline constexpr std::array<RandomShape, 2> kRandomShapes{{
     {"tiny", "6 layers of 64 elements, for trying the program itself",
      R"({"model_type": "llama", "hidden_size": 64, "intermediate_size": 128,
          "num_hidden_layers": 6, "num_attention_heads": 4, "num_key_value_heads": 2,
-         "vocab_size": 256, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5,
+         "vocab_size": 256, "max_position_embeddings": 8192, "rms_norm_eps": 1e-5,
          "torch_dtype": "float32"})"},
 }};
 
