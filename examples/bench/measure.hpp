@@ -143,6 +143,7 @@ inline MemoryRecord measure_memory(const CausalLm& lm,
           .length = static_cast<std::int64_t>(prompt.size()),
           .tensor_peak = meter.peak_bytes(),
           .rss_peak = rss.above_base(),
+          .rss_in_all = rss.in_all(),
           .device_peak = device.above_base(),
           .cache_bytes = static_cast<std::int64_t>(result.cache_bytes)};
 }

@@ -33,8 +33,8 @@ class PeakRss {
   }
 
   /// Where the kernel would not let VmHWM begin anew this is the peak above the one before: less.
-  std::int64_t above_base() const { return status_bytes("VmHWM") - base_; }
-  std::int64_t base() const { return base_; }
+  std::int64_t above_base() const { return in_all() - base_; }
+  std::int64_t in_all() const { return status_bytes("VmHWM"); }
 
  private:
   std::int64_t base_ = 0;

@@ -7,7 +7,8 @@
 
 Each peer runs in a process of its own, with the Python that has it (--transformers-python, --llama-python). A
 repetition runs every peer once: the prompt's first token, then the tokens after it, greedily. Peaks in RAM are taken
-in fresh processes, above what each held after a warm-up of 16 tokens. A peer that is not there is left out and the
+in fresh processes, above what each held after a warm-up of 16 tokens; llama.cpp has its whole cache by then, so that
+the JSON also has peak_rss, in all. A peer that is not there is left out and the
 command that installs it is printed. Ratios are of two times of one repetition's round.
 """
 import argparse
@@ -249,19 +250,23 @@ def summary(length, times, memory, ours):
 
 
 def table(rows, ours):
-    head = ["", "first token", "decode", "peak RAM above warm-up"] + [f"{name} is: first token / decode" for name in ours]
+    numbers = {name: f"[{number}]" for number, name in enumerate(ours, 1)}
+    head = ["", "first token", "decode", "peak RAM above warm-up", *(f"{number} is" for number in numbers.values())]
     lines = [head]
     for row in rows:
-        peak = row.get("peak_rss_above_warm_up")
-        line = [row["peer"], f"{row['first_token_seconds']:.3f} s", f"{row['decode_tokens_per_second']:.1f} tokens/s",
+        peak, name = row.get("peak_rss_above_warm_up"), row["peer"]
+        line = [f"{numbers.get(name, '')} {name}".strip(), f"{row['first_token_seconds']:.3f} s",
+                f"{row['decode_tokens_per_second']:.1f} tokens/s",
                 f"{peak / 2**20:.1f} MiB" if peak is not None else "-"]  # fmt: skip
-        for name in ours:
-            of = row["against"][name]
+        for other in ours:
+            of = row["against"][other]
             line.append(f"{of['first_token']['ratio_of_medians']:.2f}x / {of['decode']['ratio_of_medians']:.2f}x")
         lines.append(line)
     widths = [max(len(line[c]) for line in lines) for c in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(w) if c == 0 else cell.rjust(w) for c, (cell, w) in enumerate(zip(line, widths)))
-                     for line in lines)  # fmt: skip
+    text = ["  ".join(cell.rjust(width) if c else cell.ljust(width) for c, (cell, width) in enumerate(zip(line, widths)))
+            for line in lines]  # fmt: skip
+    text.append("[n] is: how many times faster that method of ours is, first token / decode")
+    return "\n".join(text)
 
 
 def write_json(path, value):
@@ -308,7 +313,8 @@ def measure(arguments, folder):
             memory[name] = {key: run[key] for key in ("peak_rss", "peak_rss_above_warm_up")}
             alone.close()
         for result in bench.run("memory", length)["results"]:
-            memory["ours: " + result["label"]] = {"peak_rss_above_warm_up": result["peak_rss_bytes"]}
+            memory["ours: " + result["label"]] = {"peak_rss": result["peak_rss_in_all_bytes"],
+                                                  "peak_rss_above_warm_up": result["peak_rss_bytes"]}  # fmt: skip
         rows = summary(length, times, memory, ours)
         out["results"] += rows
         print(f"\n{length} tokens\n{table(rows, ours)}\n", flush=True)

@@ -45,11 +45,12 @@ struct MemoryRecord {
   std::int64_t length = 0;
   std::int64_t tensor_peak = 0;  // storage of tensors, on the device where there is one
   std::int64_t rss_peak = 0;     // in RAM
+  std::int64_t rss_in_all = 0;   // the same, with what it held before
   std::int64_t device_peak = 0;  // of the device's caching allocator; 0 on the CPU
   std::int64_t cache_bytes = 0;  // after prefill
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(
-    MemoryRecord, method, length, tensor_peak, rss_peak, device_peak, cache_bytes)
+    MemoryRecord, method, length, tensor_peak, rss_peak, rss_in_all, device_peak, cache_bytes)
 
 /// The machine's read bandwidth, taken before a length's first run.
 struct BandwidthRecord {

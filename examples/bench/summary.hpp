@@ -171,6 +171,7 @@ inline nlohmann::json to_json(const MethodSummary& summary, std::optional<double
     out["peak_tensor_bytes"] = summary.memory->tensor_peak;
     out["predicted_peak_bytes"] = or_null(summary.predicted.peak_bytes);
     out["peak_rss_bytes"] = summary.memory->rss_peak;
+    out["peak_rss_in_all_bytes"] = summary.memory->rss_in_all;
     if (summary.memory->device_peak > 0)
       out["peak_device_allocator_bytes"] = summary.memory->device_peak;
   }
