@@ -25,6 +25,7 @@
 #include "examples/common/planted_prompt.hpp"
 #include "examples/common/program.hpp"
 #include "examples/common/progress.hpp"
+#include "examples/common/statistics.hpp"
 #include "examples/common/table.hpp"
 #include "examples/common/write_file.hpp"
 #include "promptdistill/model.hpp"

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "examples/common/units.hpp"
 #include "examples/common/write_file.hpp"
 
 namespace promptdistill::examples {
@@ -124,13 +125,6 @@ inline std::string escape(std::string_view text) {
   std::string out;
   for (std::size_t at = 0; at < text.size();) at = append_escaped(out, text, at);
   return out;
-}
-
-/// 12345 as 12,345.
-inline std::string grouped(std::int64_t value) {
-  std::string digits = std::to_string(value);
-  for (auto i = std::ssize(digits) - 3; i > 0; i -= 3) digits.insert(digits.begin() + i, ',');
-  return digits;
 }
 
 /// How many stages each token survives.

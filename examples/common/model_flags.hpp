@@ -53,19 +53,28 @@ struct ModelFlags {
         ->group(group);
   }
 
-  CausalLm load(const std::filesystem::path& folder) const {
+  /// The device to run on, after the number of threads has been set. Throws UsageError where it is
+  /// none that this LibTorch has.
+  at::Device target() const {
     if (threads > 0) at::set_num_threads(threads);
+    const std::optional<at::Device> chosen = [&]() -> std::optional<at::Device> {
+      try {
+        return at::Device(device);
+      } catch (const c10::Error&) {
+        return std::nullopt;
+      }
+    }();
+    if (!chosen || (!chosen->is_cuda() && !chosen->is_cpu()))
+      throw UsageError("--device must be cpu, cuda or cuda:N, got " + device);
+    if (chosen->is_cuda() && !at::hasCUDA())
+      throw UsageError("--device " + device + ": this LibTorch has no CUDA or finds no device");
+    return *chosen;
+  }
+
+  CausalLm load(const std::filesystem::path& folder) const {
     LoadOptions options;
     options.dtype = dtype_of(dtype);  // none for auto
-    try {
-      options.device = at::Device(device);
-    } catch (const c10::Error&) {
-      throw UsageError("--device must be cpu, cuda or cuda:N, got " + device);
-    }
-    if (options.device.is_cuda() && !at::hasCUDA())
-      throw UsageError("--device " + device + ": this LibTorch has no CUDA or finds no device");
-    if (!options.device.is_cuda() && !options.device.is_cpu())
-      throw UsageError("--device must be cpu, cuda or cuda:N, got " + device);
+    options.device = target();
     ProgressLine line;
     options.progress = [&line](const LoadProgress& at) {
       const auto gigabytes = [](std::size_t bytes) { return static_cast<double>(bytes) / 1e9; };

@@ -116,11 +116,4 @@ inline std::set<std::int64_t> chat_stop_ids(const std::filesystem::path& model_d
   return ids;
 }
 
-template <class Number>
-Number median(std::vector<Number> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
-
 }  // namespace promptdistill::examples

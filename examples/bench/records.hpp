@@ -1,0 +1,68 @@
+#pragma once
+// SPDX-FileCopyrightText: 2026 The promptdistill authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What one run of one method leaves: a line of the results file.
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace promptdistill::examples {
+
+/// Stage layers, and the tokens that went on from each.
+using KeptTokens = std::vector<std::pair<std::int64_t, std::int64_t>>;
+
+/// A timed run. Runs of one repetition and one process were made in turn: those are compared.
+struct TimeRecord {
+  std::string suite;   // methods or retention
+  std::string method;  // as parse_method reads it
+  std::int64_t length = 0, repetition = 0, process = 0;
+  double first_token = 0, decode = 0;  // seconds; of the tokens after the first
+  std::int64_t decoded = 0;            // tokens after the first
+  std::int64_t cache_bytes = 0;        // after prefill, room for the answer included
+  std::int64_t cache_rows = 0;         // after prefill, of all layers together
+  KeptTokens kept;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TimeRecord,
+                                   suite,
+                                   method,
+                                   length,
+                                   repetition,
+                                   process,
+                                   first_token,
+                                   decode,
+                                   decoded,
+                                   cache_bytes,
+                                   cache_rows,
+                                   kept)
+
+/// A run in a process of its own, after a warm-up of 16 tokens: bytes above what it then held.
+struct MemoryRecord {
+  std::string method;
+  std::int64_t length = 0;
+  std::int64_t tensor_peak = 0;  // storage of tensors, on the device where there is one
+  std::int64_t rss_peak = 0;     // in RAM
+  std::int64_t rss_in_all = 0;   // the same, with what it held before
+  std::int64_t device_peak = 0;  // of the device's caching allocator; 0 on the CPU
+  std::int64_t cache_bytes = 0;  // after prefill
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(
+    MemoryRecord, method, length, tensor_peak, rss_peak, rss_in_all, device_peak, cache_bytes)
+
+/// The machine's read bandwidth, taken before a length's first run.
+struct BandwidthRecord {
+  double bytes_per_second = 0;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BandwidthRecord, bytes_per_second)
+
+struct Records {
+  std::vector<TimeRecord> times;
+  std::vector<MemoryRecord> memory;
+  std::vector<BandwidthRecord> bandwidth;
+  std::int64_t processes = 0;  // that have added to them
+};
+
+}  // namespace promptdistill::examples

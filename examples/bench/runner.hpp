@@ -1,0 +1,131 @@
+#pragma once
+// SPDX-FileCopyrightText: 2026 The promptdistill authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The order in which methods are run: in turn within each repetition, and alone for their memory.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "examples/bench/flags.hpp"
+#include "examples/bench/measure.hpp"
+#include "examples/bench/process.hpp"
+#include "examples/bench/read_bandwidth.hpp"
+#include "examples/bench/results_file.hpp"
+#include "examples/common/progress.hpp"
+#include "examples/common/units.hpp"
+
+namespace promptdistill::examples {
+
+/// Runs what the results lack. A repetition that was stopped half-way goes on with full attention,
+/// so that every ratio is of two runs of one process.
+class BenchRunner {
+ public:
+  BenchRunner(const BenchFlags& flags, const CausalLm& lm, ResultsFile& results)
+      : flags_(flags), lm_(lm), results_(results), settings_(flags.run_settings()) {}
+
+  /// Every method at one length, repetition after repetition.
+  void run_times(const std::string& suite,
+                 std::int64_t length,
+                 const std::vector<BenchMethod>& methods) {
+    const std::vector<std::int64_t> prompt = flags_.model.prompt(length, lm_.config.vocab_size);
+    bool warm = false;
+    for (std::int64_t repetition = 0; repetition < flags_.reps; ++repetition) {
+      std::vector<BenchMethod> missing;
+      for (const BenchMethod& method : methods) {
+        if (!has_time(suite, length, repetition, method)) missing.push_back(method);
+      }
+      if (missing.empty()) continue;
+      if (missing.front().text() != methods.front().text())
+        missing.insert(missing.begin(), methods.front());
+      if (!warm) {  // the bandwidth first: it leaves nothing of the model in the processor's caches
+        results_.add(BandwidthRecord{read_bandwidth(lm_.device())});
+        warm_up(suite, prompt, methods);
+        warm = true;
+      }
+      for (const BenchMethod& method : missing) {
+        TimeRecord record =
+            measure_time(lm_, prompt, method, settings_,
+                         progress(fmt::format("{}, {} tokens, repetition {} of {}, {}", suite,
+                                              length, repetition + 1, flags_.reps, method.label)));
+        record.suite = suite;
+        record.repetition = repetition;
+        record.process = results_.records().processes;
+        results_.add(record);
+      }
+    }
+    line_.clear();
+  }
+
+  /// Every method at one length, each in a process of its own.
+  void run_memory(std::int64_t length, const std::vector<BenchMethod>& methods) {
+    for (const BenchMethod& method : methods) {
+      const std::string text = method.text();
+      const auto& known = results_.records().memory;
+      if (std::any_of(known.begin(), known.end(), [&](const MemoryRecord& record) {
+            return record.length == length && record.method == text;
+          }))
+        continue;
+      if (interrupted()) throw Interrupted();
+      line_.show(
+          fmt::format("memory, {} tokens, {}, in a process of its own", length, method.label));
+      const auto run = run_process(flags_.child_arguments(method, length));
+      if (!run || run->code != 0) {
+        throw std::runtime_error(fmt::format(
+            "promptdistill: measuring the memory of {} at {} tokens must end well, its process {}",
+            method.label, length,
+            !run               ? "cannot be started"
+            : run->code >= 128 ? fmt::format("was ended by signal {}", run->code - 128)
+                               : fmt::format("ended with {}", run->code)));
+      }
+      results_.add(nlohmann::json::parse(run->out).get<MemoryRecord>());
+    }
+    line_.clear();
+  }
+
+ private:
+  bool has_time(const std::string& suite,
+                std::int64_t length,
+                std::int64_t repetition,
+                const BenchMethod& method) const {
+    const std::string text = method.text();
+    const auto& known = results_.records().times;
+    return std::any_of(known.begin(), known.end(), [&](const TimeRecord& record) {
+      return record.suite == suite && record.length == length && record.repetition == repetition &&
+             record.method == text;
+    });
+  }
+
+  /// Once through all of them: first touches of mapped weights and kernels made for a shape are not
+  /// a method's time.
+  void warm_up(const std::string& suite,
+               const std::vector<std::int64_t>& prompt,
+               const std::vector<BenchMethod>& methods) {
+    RunSettings settings = settings_;
+    settings.new_tokens = std::min<std::int64_t>(settings.new_tokens, 2);
+    for (const BenchMethod& method : methods)
+      run_once(
+          lm_, prompt, method.options, settings,
+          progress(fmt::format("{}, {} tokens, warm-up, {}", suite, prompt.size(), method.label)));
+  }
+
+  LayerProgress progress(std::string text) {
+    return [this, text = std::move(text)](const PrefillProgress& at) {
+      line_.show(fmt::format("{}: layer {} of {}", text, at.layer + 1, at.layers));
+    };
+  }
+
+  const BenchFlags& flags_;
+  const CausalLm& lm_;
+  ResultsFile& results_;
+  RunSettings settings_;
+  ProgressLine line_;
+};
+
+}  // namespace promptdistill::examples
