@@ -48,6 +48,7 @@ struct Flags {
   std::int64_t runs = 3, new_tokens = 32;
   ex::MethodFlags methods;
   ex::ModelFlags model;
+  std::optional<std::int64_t> prefill_chunk;
   std::optional<std::string> json_file, html_file;
 
   void add_to(CLI::App& app) {
@@ -74,6 +75,7 @@ struct Flags {
         ->group(prompt);
     methods.add_to(app);
     model.add_to(app);
+    ex::add_prefill_chunk(app, prefill_chunk);
     app.add_option("--runs", runs, "runs of each method, in turn; medians are shown")
         ->check(CLI::PositiveNumber)
         ->capture_default_str()
@@ -202,6 +204,7 @@ void run(const Flags& flags) {
         pd::GenerateOptions options;
         options.max_new_tokens =
             flags.new_tokens;  // no stop: every method decodes the same number of tokens
+        options.prefill.prefill_chunk = flags.prefill_chunk;
         options.prefill.progress = [&](const pd::PrefillProgress& at) {
           if (ex::interrupted()) throw ex::Interrupted();
           progress.show(fmt::format("{} tokens, run {} of {}, {}: layer {} of {}", ids.size(),
@@ -245,6 +248,7 @@ void run(const Flags& flags) {
                    {"device", lm.device().str()},
                    {"threads", at::get_num_threads()},
                    {"runs", flags.runs},
+                   {"prefill_chunk", flags.prefill_chunk ? json(*flags.prefill_chunk) : json()},
                    {"documents", flags.documents},
                    {"fact", flags.fact},
                    {"question", flags.question},

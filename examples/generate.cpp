@@ -50,6 +50,7 @@ struct Flags {
   ex::ChatFlags chat;
   ex::MethodFlag method;
   ex::ModelFlags model;
+  std::optional<std::int64_t> prefill_chunk;
   std::int64_t max_new_tokens = 64;
   pd::SamplingOptions sampling;
   std::vector<std::string> stop;
@@ -96,6 +97,7 @@ struct Flags {
         ->allow_extra_args(false)
         ->group(answer);
     model.add_to(app);
+    ex::add_prefill_chunk(app, prefill_chunk);
     const char* output = "Output";
     app.add_option("--json", json_file,
                    "write everything about this run as JSON; - writes it to standard output "
@@ -261,10 +263,13 @@ void run(const Flags& flags) {
   ex::catch_interrupts();
   options.max_new_tokens = flags.max_new_tokens;
   options.sampling = flags.sampling;
+  options.prefill.prefill_chunk = flags.prefill_chunk;
   options.prefill.progress = [&](const pd::PrefillProgress& at) {
     if (ex::interrupted()) throw ex::Interrupted();
-    progress.show(fmt::format("prefill: layer {} of {}, {} tokens, {:.0f} s", at.layer + 1,
-                              at.layers, at.tokens, progress.seconds()));
+    progress.show(
+        fmt::format("prefill: layer {} of {}, {}{} tokens, {:.0f} s", at.layer + 1, at.layers,
+                    at.chunks > 1 ? fmt::format("chunk {} of {}, ", at.chunk + 1, at.chunks) : "",
+                    at.tokens, progress.seconds()));
   };
   const bool prints_text = flags.json_file != "-";
   std::optional<pd::TextStream> stream;

@@ -19,6 +19,7 @@
 #include "examples/bench/bench_model.hpp"
 #include "examples/bench/machine.hpp"
 #include "examples/bench/measure.hpp"
+#include "examples/common/model_flags.hpp"
 #include "examples/common/program.hpp"
 
 namespace promptdistill::examples {
@@ -63,9 +64,7 @@ struct BenchFlags {
         ->check(CLI::Range(2, 1000000))
         ->capture_default_str()
         ->group(group);
-    app.add_option("--prefill-chunk", prefill_chunk, "prefill so many tokens at a time")
-        ->check(CLI::PositiveNumber)
-        ->group(group);
+    add_prefill_chunk(app, prefill_chunk);
     const char* output = "Output";
     app.add_option("--report", report,
                    "a folder for tables and plots. It keeps every result as it comes: the same "

@@ -9,12 +9,15 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
 
 #include "examples/common/program.hpp"
 #include "examples/common/progress.hpp"
+#include "promptdistill/io/safetensors_folder.hpp"
 #include "promptdistill/model/checkpoint.hpp"
 
 namespace promptdistill::examples {
@@ -34,6 +37,44 @@ inline std::optional<at::ScalarType> dtype_of(const std::string& name) {
   return std::nullopt;
 }
 
+/// Whether a product in this dtype takes at most twice a float32 product's time here: what a
+/// machine does fast is measured, not looked up. A few milliseconds.
+inline bool is_fast(at::ScalarType dtype) {
+  const auto seconds = [](at::ScalarType of) {
+    const at::Tensor x = at::ones({256, 1024}, of), weight = at::ones({1024, 1024}, of);
+    double best = 1e9;
+    for (int run = 0; run < 4; ++run) {
+      const auto start = std::chrono::steady_clock::now();
+      at::linear(x, weight);
+      best = std::min(
+          best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    return best;
+  };
+  return seconds(dtype) <= 2 * seconds(at::kFloat);
+}
+
+/// The dtype of --dtype auto: the checkpoint's where the machine is fast in it, so that the mapped
+/// file serves as it is; on a CPU that is not, bfloat16 for float16, or float32.
+inline std::optional<at::ScalarType> auto_dtype(const std::filesystem::path& folder,
+                                                at::Device device) {
+  const SafetensorsFolder files = SafetensorsFolder::open(folder);
+  if (!device.is_cpu() || files.tensors().empty()) return std::nullopt;
+  const auto& [name, file] = *files.tensors().begin();
+  const at::ScalarType stored = file->tensor(name).scalar_type();
+  if (stored == at::kFloat || is_fast(stored)) return std::nullopt;
+  return stored == at::kHalf && is_fast(at::kBFloat16) ? at::kBFloat16 : at::kFloat;
+}
+
+/// --prefill-chunk, where a program runs prompts.
+inline void add_prefill_chunk(CLI::App& app, std::optional<std::int64_t>& chunk) {
+  app.add_option("--prefill-chunk", chunk,
+                 "run so many tokens of the prompt through the layers at a time: memory beside the "
+                 "cache is bounded by them (default: all at once)")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))
+      ->group("Running");
+}
+
 struct ModelFlags {
   std::string dtype = "auto";
   std::string device = "cpu";
@@ -41,7 +82,9 @@ struct ModelFlags {
 
   void add_to(CLI::App& app) {
     const char* group = "Running";
-    app.add_option("--dtype", dtype, "auto keeps the checkpoint's, and with it the mapped file")
+    app.add_option("--dtype", dtype,
+                   "auto keeps the checkpoint's, and with it the mapped file, where the machine is "
+                   "fast in it")
         ->check(CLI::IsMember({"auto", "float32", "bfloat16", "float16"}))
         ->capture_default_str()
         ->group(group);
@@ -73,8 +116,8 @@ struct ModelFlags {
 
   CausalLm load(const std::filesystem::path& folder) const {
     LoadOptions options;
-    options.dtype = dtype_of(dtype);  // none for auto
     options.device = target();
+    options.dtype = dtype == "auto" ? auto_dtype(folder, options.device) : dtype_of(dtype);
     ProgressLine line;
     options.progress = [&line](const LoadProgress& at) {
       const auto gigabytes = [](std::size_t bytes) { return static_cast<double>(bytes) / 1e9; };

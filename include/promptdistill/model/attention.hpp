@@ -64,12 +64,13 @@ inline std::vector<cpu::RowRange> seen_rows(const at::Tensor& query_positions,  
 
 /// softmax(q . k / sqrt(D)) v of one row over its cache; query i sees the rows whose position is at
 /// most its own and, with a sliding window, above its own less `window`. The queries' own keys must
-/// be in the cache already, the last query's as its newest row (a policy keeps the last token, so
-/// that a single query is the newest and sees everything within its window).
+/// be in the cache already. `newest`: the last query's as its newest row, so that a single query
+/// sees everything within its window; not so for a chunk of kept tokens that others follow.
 inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
                          const at::Tensor& query_positions,  // [Tq] ascending
                          const LayerCache& cache,
-                         std::optional<std::int64_t> window = {}) {  // -> [Tq, H * D]
+                         std::optional<std::int64_t> window = {},
+                         bool newest = true) {  // -> [Tq, H * D]
   const at::Tensor keys = cache.keys(), values = cache.values(), positions = cache.positions();
   const std::int64_t heads = queries.size(0), count = queries.size(1), size = queries.size(2),
                      groups = keys.size(0), rows = cache.rows();
@@ -78,7 +79,7 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
   const std::int64_t width = window.value_or(0);
   const bool narrow =
       width > 0 && (query_positions[-1] - positions.min()).item<std::int64_t>() >= width;
-  if (count == 1 && (!narrow || shared)) {
+  if (count == 1 && newest && (!narrow || shared)) {
     // The newest token sees every row of its window: the queries that share a KV head go through as
     // one block, and the cache is read once.
     const std::int64_t first =
