@@ -145,7 +145,7 @@ ex::HtmlPage page_of(const Flags& flags,
     const at::Tensor positions = row.last.stages[s].kept_positions.to(at::kCPU).contiguous();
     const auto* data = positions.const_data_ptr<std::int64_t>();
     page.stages.push_back({row.last.stages[s].layer,
-                           pd::to_string(methods.back().options.stages[s].budget),
+                           ex::budget_at(methods.back().options, row.last.stages[s].layer),
                            {data, data + positions.numel()}});
   }
   page.facts = {
@@ -209,7 +209,7 @@ void run(const Flags& flags) {
         };
         const ex::MemoryMeter meter;
         pd::KvCache cache = lm.make_cache(1, flags.new_tokens);
-        rows[m].last = pd::generate(lm, ids, cache, methods[m].policy, options);
+        rows[m].last = pd::run_method(lm, ids, methods[m].options, options, cache);
         rows[m].prefill.push_back(rows[m].last.prefill_seconds);
         rows[m].decode.push_back(rows[m].last.decode_seconds);
         rows[m].peak = std::max(rows[m].peak, meter.peak_bytes());

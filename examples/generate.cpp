@@ -18,10 +18,10 @@
 #include <vector>
 
 #include "examples/common/chat_flags.hpp"
-#include "examples/common/distill_flags.hpp"
 #include "examples/common/html_page.hpp"
 #include "examples/common/ids.hpp"
 #include "examples/common/memory_meter.hpp"
+#include "examples/common/method_flags.hpp"
 #include "examples/common/model_flags.hpp"
 #include "examples/common/program.hpp"
 #include "examples/common/progress.hpp"
@@ -38,6 +38,7 @@ using nlohmann::json;
 constexpr const char* kFooter = R"(Examples:
   promptdistill-generate MODEL_DIR --chat --prompt 'Why is the sky blue?'
   promptdistill-generate MODEL_DIR --chat --prompt-file report.txt --stages 14:512 --json out.json
+  promptdistill-generate MODEL_DIR --chat --prompt-file report.txt --method snapkv:capacity=512,window=32
   promptdistill-generate MODEL_DIR --chat --prompt-file - --profile examples/profiles/smollm2-135m-instruct.json < report.txt
 
 Plain --stages selects as the paper does: --scorer last, --pool 5, --truncate none, --placement before, nothing protected.
@@ -47,7 +48,7 @@ struct Flags {
   std::filesystem::path model_dir;
   std::optional<std::string> prompt, prompt_file, ids_file, system;
   ex::ChatFlags chat;
-  ex::DistillFlags distill;
+  ex::MethodFlag method;
   ex::ModelFlags model;
   std::int64_t max_new_tokens = 64;
   pd::SamplingOptions sampling;
@@ -69,7 +70,7 @@ struct Flags {
     input->require_option(1);
     chat.add_to(app);
     app.add_option("--system", system, "the system's turn (default: the chat format's own)");
-    distill.add_to(app);
+    method.add_to(app);
     const char* answer = "Answer";
     app.add_option("--max-new-tokens", max_new_tokens, "the answer's length at most")
         ->check(CLI::PositiveNumber)
@@ -159,16 +160,13 @@ const char* name(pd::StopReason reason) {
   return "";
 }
 
-/// The budget of the stage at `layer`, as it was asked for.
-std::string budget_at(const pd::DistillOptions& options, std::int64_t layer) {
-  for (const pd::Stage& stage : options.stages) {
-    if (stage.layer == layer) return pd::to_string(stage.budget);
-  }
-  return "";
+std::string method_title(const pd::MethodOptions& method) {
+  if (method.kind == pd::MethodKind::kFull) return "full attention";
+  return method.kind == pd::MethodKind::kPromptDistill ? "PromptDistill" : pd::to_string(method);
 }
 
 json report(const Flags& flags,
-            const ex::DistillSettings& settings,
+            const ex::MethodSettings& settings,
             const pd::CausalLm& lm,
             const pd::GenerateResult& result,
             std::size_t prompt_tokens,
@@ -179,7 +177,7 @@ json report(const Flags& flags,
   json stages = json::array();
   for (const pd::StageRecord& stage : result.stages) {
     stages.push_back({{"layer", stage.layer},
-                      {"budget", budget_at(settings.options, stage.layer)},
+                      {"budget", ex::budget_at(settings.method, stage.layer)},
                       {"kept_positions", integers(stage.kept_positions)}});
     // Where every token stays nothing is scored.
     if (flags.dump_scores)
@@ -202,9 +200,8 @@ json report(const Flags& flags,
     out["prefill_logits"] = floats(result.prefill_logits);
     out["last_logits"] = floats(result.last_logits);
   }
-  json& all = out["settings"] = ex::to_json(settings.options);
+  json& all = out["settings"] = ex::to_json(settings.method);
   all["model_dir"] = flags.model_dir.string();
-  all["placement"] = flags.distill.placement;
   all["profile"] = settings.profile;
   all["chat"] = flags.chat.chat;
   all["date"] = flags.chat.date ? json(*flags.chat.date) : json();
@@ -226,9 +223,7 @@ json report(const Flags& flags,
 void run(const Flags& flags) {
   flags.check();
   const pd::ModelConfig config = pd::ModelConfig::load(flags.model_dir);
-  const ex::DistillSettings settings = flags.distill.resolve(flags.model_dir);
-  const pd::AnyDistiller policy = pd::make_distiller(settings.options);
-  policy.check(config.num_hidden_layers, config.num_attention_heads);
+  const ex::MethodSettings settings = flags.method.resolve(flags.model_dir, config);
 
   std::optional<pd::Tokenizer> tokenizer;
   if (!flags.ids_file || std::filesystem::exists(flags.model_dir / "tokenizer.json"))
@@ -266,7 +261,6 @@ void run(const Flags& flags) {
   ex::catch_interrupts();
   options.max_new_tokens = flags.max_new_tokens;
   options.sampling = flags.sampling;
-  options.prefill.placement = settings.placement;
   options.prefill.progress = [&](const pd::PrefillProgress& at) {
     if (ex::interrupted()) throw ex::Interrupted();
     progress.show(fmt::format("prefill: layer {} of {}, {} tokens, {:.0f} s", at.layer + 1,
@@ -294,7 +288,7 @@ void run(const Flags& flags) {
   const ex::MemoryMeter meter;
   const auto left = lm.config.context() - static_cast<std::int64_t>(ids.size());
   pd::KvCache cache = lm.make_cache(1, std::clamp<std::int64_t>(left, 0, flags.max_new_tokens));
-  const pd::GenerateResult result = pd::generate(lm, ids, cache, policy, options);
+  const pd::GenerateResult result = pd::run_method(lm, ids, settings.method, options, cache);
   if (stream) {
     emit(stops.push(stream->finish()));
     emit(stops.finish());
@@ -326,14 +320,14 @@ void run(const Flags& flags) {
     page.model = flags.model_dir.filename().string();
     for (const std::int64_t id : ids) page.tokens.push_back(tokenizer->token_bytes(id));
     for (const pd::StageRecord& stage : result.stages)
-      page.stages.push_back(
-          {stage.layer, budget_at(settings.options, stage.layer), integers(stage.kept_positions)});
+      page.stages.push_back({stage.layer, ex::budget_at(settings.method, stage.layer),
+                             integers(stage.kept_positions)});
     page.facts = {{"prompt tokens", fmt::format("{}", ids.size())},
                   {"time to first token", fmt::format("{:.2f} s", result.prefill_seconds)},
                   {"cache after prefill",
                    fmt::format("{:.1f} MiB", static_cast<double>(result.cache_bytes) / (1 << 20))},
                   {"settings", out["settings"].dump()}};
-    page.answers = {{settings.options.stages.empty() ? "full attention" : "PromptDistill", text}};
+    page.answers = {{method_title(settings.method), text}};
     ex::write_html(*flags.html_file, page);
   }
 }
@@ -342,8 +336,8 @@ void run(const Flags& flags) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Answers one prompt with a LLaMA-architecture checkpoint, in full or distilled "
-      "(PromptDistill, arXiv 2503.23274).",
+      "Answers one prompt with a LLaMA-architecture checkpoint: in full, distilled (PromptDistill, "
+      "arXiv 2503.23274) or by one of its rivals.",
       "promptdistill-generate");
   app.footer(kFooter);
   Flags flags;

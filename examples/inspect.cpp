@@ -291,7 +291,7 @@ void run(const Flags& flags) {
     all["batch"] = flags.batch;
     all["room"] = request.room;
     all["dtype"] = ex::dtype_name(request.dtype);
-    all["placement"] = flags.distill.placement;
+    all["placement"] = pd::to_string(settings.placement);
     all["profile"] = settings.profile;
     all["beyond_context"] = left < 0;
     all["weight_bytes"] = weights;

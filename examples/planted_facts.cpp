@@ -191,7 +191,7 @@ void run(const Flags& flags) {
         };
         pd::KvCache cache = lm.make_cache(1, flags.new_tokens);
         const pd::GenerateResult result =
-            pd::generate(lm, prompt.ids, cache, methods[m].policy, options);
+            pd::run_method(lm, prompt.ids, methods[m].options, options, cache);
         const std::string reply = ex::answer_text(tokenizer, result.tokens, stop_ids);
         const bool right = contains(reply, answer);
         scores[m].right += right;

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "examples/common/program.hpp"
+#include "promptdistill/baseline/method_text.hpp"
 #include "promptdistill/model/checkpoint.hpp"
 #include "promptdistill/model/profile.hpp"
 #include "promptdistill/options.hpp"
@@ -49,9 +50,8 @@ inline Profile load_profile(const std::filesystem::path& path,
 }
 
 struct DistillFlags {
-  std::optional<std::string> stages, truncate, scorer, heads, profile;
+  std::optional<std::string> stages, truncate, placement, scorer, heads, profile;
   std::optional<std::int64_t> window, pool, protect_first;
-  std::string placement = "before";
 
   void add_to(CLI::App& app) {
     const char* group = "Distilling";
@@ -62,11 +62,10 @@ struct DistillFlags {
     app.add_option("--truncate", truncate,
                    "how many stages also cut the caches before them: none (default), all or N")
         ->group(group);
-    app.add_option(
-           "--placement", placement,
-           "select before a stage's attention, or after its layer as the paper's authors do")
+    app.add_option("--placement", placement,
+                   "select before a stage's attention (default), or after its layer as the paper's "
+                   "authors do")
         ->check(CLI::IsMember({"before", "after"}))
-        ->capture_default_str()
         ->group(group);
     app.add_option("--scorer", scorer,
                    "last: the last query's raw logits, as the paper (default); window: softmax "
@@ -88,12 +87,26 @@ struct DistillFlags {
         ->group(group);
   }
 
+  /// The first of these flags that was given.
+  std::optional<std::string> given() const {
+    if (stages) return "--stages";
+    if (truncate) return "--truncate";
+    if (placement) return "--placement";
+    if (scorer) return "--scorer";
+    if (window) return "--window";
+    if (heads) return "--heads";
+    if (pool) return "--pool";
+    if (protect_first) return "--protect-first";
+    if (profile) return "--profile";
+    return std::nullopt;
+  }
+
   /// The settings that hold: those of the profile asked for, or lying beside the checkpoint where
   /// no --stages are given, with every flag given put over them. Throws what the parsers throw and
   /// UsageError where flags have nothing to act on.
   DistillSettings resolve(const std::filesystem::path& model_dir) const {
     DistillSettings settings;
-    settings.placement = placement == "after" ? Placement::kAfter : Placement::kBefore;
+    if (placement) settings.placement = parse_placement(*placement);
     std::filesystem::path file = profile.value_or("none");
     if (!profile && !stages && std::filesystem::exists(model_dir / kProfileName))
       file = model_dir / kProfileName;

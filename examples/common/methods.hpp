@@ -2,17 +2,16 @@
 // SPDX-FileCopyrightText: 2026 The promptdistill authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The methods that a comparison runs side by side: full attention, profiles, and the paper's own
-// settings.
+// The methods that a comparison runs side by side: full attention, profiles, the paper's own
+// settings, and rivals.
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <string>
 #include <vector>
 
-#include "examples/common/distill_flags.hpp"
+#include "examples/common/method_flags.hpp"
 #include "examples/common/program.hpp"
-#include "promptdistill/any_distiller.hpp"
 #include "promptdistill/model/model_config.hpp"
 #include "promptdistill/options.hpp"
 
@@ -20,13 +19,11 @@ namespace promptdistill::examples {
 
 struct Method {
   std::string name;
-  DistillOptions options;
-  AnyDistiller policy;
+  MethodOptions options;
 };
 
 struct MethodFlags {
-  std::vector<std::string> profiles;
-  std::vector<std::string> stages;
+  std::vector<std::string> profiles, stages, methods;
 
   void add_to(CLI::App& app) {
     const char* group = "Methods (full attention is always one)";
@@ -40,28 +37,44 @@ struct MethodFlags {
         ->group(group)
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    app.add_option("--method", methods, std::string(kMethodHelp) + "; may be given again")
+        ->option_text("NAME[:key=value,...]")
+        ->group(group)
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
 
   /// Full attention first. Throws UsageError where nothing is there to compare it with.
   std::vector<Method> resolve(const std::filesystem::path& model_dir) const {
-    if (profiles.empty() && stages.empty())
-      throw UsageError("nothing to compare full attention with: give --profile or --stages");
+    if (profiles.empty() && stages.empty() && methods.empty())
+      throw UsageError(
+          "nothing to compare full attention with: give --profile, --stages or --method");
     const ModelConfig config = ModelConfig::load(model_dir);
-    std::vector<Method> methods{{"full attention", {}, {}}};
-    const auto add = [&](std::string name, const DistillOptions& options) {
-      methods.push_back({std::move(name), options, make_distiller(options)});
-      methods.back().policy.check(config.num_hidden_layers, config.num_attention_heads);
+    std::vector<Method> all{{"full attention", {}}};
+    const auto add = [&](std::string name, MethodOptions options) {
+      check(options, config.num_hidden_layers, config.num_attention_heads);
+      all.push_back({std::move(name), std::move(options)});
+    };
+    const auto distilling = [](DistillOptions options) {
+      MethodOptions method;
+      method.kind = MethodKind::kPromptDistill;
+      method.distill = std::move(options);
+      return method;
     };
     for (const std::string& text : stages) {
       DistillOptions options;
       options.stages = parse_stages(text);
-      add("paper's scorer, " + to_string(options.stages), options);
+      add("paper's scorer, " + to_string(options.stages), distilling(options));
     }
     for (const std::string& file : profiles) {
       const Profile profile = load_profile(file, model_dir);
-      add(profile.name, profile.options);
+      add(profile.name, distilling(profile.options));
     }
-    return methods;
+    for (const std::string& text : methods) {
+      const MethodOptions method = read_method(text);
+      if (method.kind != MethodKind::kFull) add(to_string(method), method);
+    }
+    return all;
   }
 };
 

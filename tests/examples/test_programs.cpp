@@ -318,6 +318,20 @@ TEST_CASE("a transformer that is not ours equals the oracle", "[examples]") {
   }
 }
 
+TEST_CASE("a cache policy of one's own runs and checks itself", "[examples]") {
+  const Shell shell;
+  shell.write("ids.json", golden_case("tiny-llama3rope", "one stage").at("ids").dump());
+  const std::string run = "custom_cache_policy " + kTiny + " --ids-file ids.json ";
+  const ProgramRun ran = shell(run + "--small 24 --recent 8");
+  INFO(ran.err);
+  REQUIRE(ran.code == 0);
+  const json out = json::parse(ran.out);
+  CHECK(out.at("cache_rows") == json::array({32, 32, 32, 32, 32}));
+  CHECK(out.at("tokens").size() == 8);
+  CHECK(out.at("cache_bytes").get<int>() < out.at("full_cache_bytes").get<int>() / 2);
+  require_message(shell(run + "--recent 0"), 2, "--recent");
+}
+
 TEST_CASE("a real model chats, in full and distilled, and shows what it kept", "[examples][real]") {
   const auto model = real_model();
   if (!model) return;
@@ -391,7 +405,7 @@ TEST_CASE("compare and planted-facts run on a real model", "[examples][real]") {
   CHECK_THAT(compare.out, Catch::Matchers::Contains("speed-up"));
   CHECK(fs::file_size(shell.folder / "page.html") > 5000);
   require_message(shell("promptdistill-compare " + model->string()), 2,
-                  "give --profile or --stages");
+                  "give --profile, --stages or --method");
   require_message(shell("promptdistill-compare " + model->string() + profile + " --tokens 90000"),
                   1, "the document has");
 

@@ -48,6 +48,20 @@ inline DistillOptions golden_options(const nlohmann::json& test) {
   return options;
 }
 
+/// A rival's golden settings, which are the oracle's arguments, as our text.
+inline std::string rival_text(const nlohmann::json& test) {
+  std::string text = test.at("method").get<std::string>();
+  char separator = ':';
+  for (const auto& [key, value] : test.at("settings").items()) {
+    text += separator;
+    text += key == "k" ? "tokens" : key == "kind" ? "pooling" : key;
+    text += '=';
+    text += value.is_string() ? value.get<std::string>() : value.dump();
+    separator = ',';
+  }
+  return text;
+}
+
 inline std::vector<std::int64_t> to_vector(const at::Tensor& tensor) {
   const at::Tensor host = tensor.to(at::kCPU).contiguous();
   return {host.const_data_ptr<std::int64_t>(), host.const_data_ptr<std::int64_t>() + host.numel()};

@@ -423,7 +423,7 @@ PLANTED = "The keeper of the Varnhem lighthouse hides the spare key under the bl
 QUESTION = "Where does the keeper of the Varnhem lighthouse hide the spare key?"
 
 
-def real_prompt(folder):
+def real_prompt(folder, length=REAL_LENGTH):
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -432,11 +432,11 @@ def real_prompt(folder):
     head = encode(f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n")
     tail = encode(f"\n\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n")
     planted, body = encode(" " + PLANTED.strip()), encode(text)
-    room = REAL_LENGTH - len(head) - len(tail) - len(planted)
+    room = length - len(head) - len(tail) - len(planted)
     assert len(body) >= room, "the text is too short"
     at = room * 9 // 20
     ids = head + body[:at] + planted + body[at:room] + tail
-    assert len(ids) == REAL_LENGTH
+    assert len(ids) == length
     return ids, tokenizer
 
 

@@ -16,23 +16,24 @@
 
 namespace promptdistill::detail {
 
-/// Attention logits held at once, at most; a few queries are always run together.
+/// Attention logits held at once, about: what a CPU's caches hold, and what keeps a GPU busy. A few
+/// queries are always run together.
 inline constexpr std::int64_t kMassLogits = std::int64_t{1} << 22;
+inline constexpr std::int64_t kMassLogitsOnGpu = std::int64_t{1} << 27;
 
 /// m_j = sum over the queries of softmax_j(q . k / sqrt(D)), averaged over the query heads that
 /// share a KV head, in float32. Each query sees the rows up to its own position and, with a sliding
 /// window, above its own less `window`. Runs in blocks of queries, each over the keys that it sees
-/// and no others: never N x N. `product`: the dtype that q . k is computed and rounded in.
+/// and no others: never N x N.
 inline at::Tensor attention_mass(const at::Tensor& queries,          // [H, Tq, D]
                                  const at::Tensor& query_positions,  // [Tq] ascending
                                  const LayerCache& cache,
-                                 std::optional<std::int64_t> window,
-                                 at::ScalarType product) {  // -> [G, rows]
-  const at::Tensor positions = cache.positions(), keys = cache.keys().to(product).transpose(1, 2);
+                                 std::optional<std::int64_t> window) {  // -> [G, rows]
+  const at::Tensor positions = cache.positions(),
+                   keys = cache.keys().to(at::kFloat).transpose(1, 2);
   const std::int64_t heads = queries.size(0), count = queries.size(1), size = queries.size(2),
                      groups = keys.size(0), rows = cache.rows(), shared = heads / groups;
-  const at::Tensor scaled =
-      queries.to(at::kFloat).div(std::sqrt(static_cast<double>(size))).to(product);
+  const at::Tensor scaled = queries.to(at::kFloat).div(std::sqrt(static_cast<double>(size)));
   // How many rows each query sees. Heads that keep different rows were cut after the prompt: what
   // is run since is their newest rows.
   const at::Tensor ends =  // [Tq]
@@ -41,7 +42,8 @@ inline at::Tensor attention_mass(const at::Tensor& queries,          // [H, Tq, 
           : at::searchsorted(positions.contiguous(), query_positions.contiguous(), false, true);
   const at::Tensor host_ends = ends.to(at::kCPU).contiguous();
   const auto* end = host_ends.const_data_ptr<std::int64_t>();
-  const std::int64_t block = std::max<std::int64_t>(kMassLogits / (heads * rows), 16);
+  const std::int64_t block = std::max<std::int64_t>(
+      (queries.is_cpu() ? kMassLogits : kMassLogitsOnGpu) / (heads * rows), 16);
 
   at::Tensor mass = at::zeros({groups, rows}, queries.options().dtype(at::kFloat));
   for (std::int64_t start = 0; start < count; start += block) {

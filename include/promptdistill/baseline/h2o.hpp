@@ -25,10 +25,9 @@ struct H2oOptions {
 ///
 ///     s_j = sum over all queries so far of softmax_j(q . k / sqrt(D))
 ///
-/// averaged over the query heads of a KV head, is accumulated in float32 in prefill and decode; q .
-/// k is rounded to the model's dtype, as the authors' code does. Whenever a layer holds more than
-/// `heavy + recent` rows once a prompt or a step is complete, the last `recent` and the `heavy`
-/// best before them stay. An evicted row loses its sum.
+/// averaged over the query heads of a KV head, is accumulated in float32 in prefill and decode.
+/// Whenever a layer holds more than `heavy + recent` rows once a prompt or a step is complete, the
+/// last `recent` and the `heavy` best before them stay. An evicted row loses its sum.
 ///
 /// The sums are the state of a request, one per row and layer: use one object per KvCache. A fresh
 /// prefill starts them anew.
@@ -51,9 +50,8 @@ class H2o {
                       "promptdistill: H2O must see all that is run over a cache and be alone in "
                       "evicting from it: it knows ",
                       known, " rows of layer ", probe.layer, ", the cache held ", rows - run);
-    at::Tensor sums =
-        detail::attention_mass(probe.queries, probe.query_positions, cache, probe.sliding_window,
-                               probe.queries.scalar_type());  // [G, rows]
+    at::Tensor sums = detail::attention_mass(probe.queries, probe.query_positions, cache,
+                                             probe.sliding_window);  // [G, rows]
     if (known > 0) sums.narrow(1, 0, known).add_(state.sums);
     state = {std::move(sums), probe.complete};
     if (!probe.complete || rows <= options_.heavy + options_.recent) return;

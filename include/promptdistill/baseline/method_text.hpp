@@ -53,6 +53,16 @@ inline std::string to_string(MethodKind kind) {
       ->name;
 }
 
+inline std::string to_string(Placement placement) {
+  return placement == Placement::kBefore ? "before" : "after";
+}
+
+inline Placement parse_placement(std::string_view text) {
+  TORCH_CHECK_VALUE(text == "before" || text == "after",
+                    "promptdistill: the placement must be before or after, got '", text, "'");
+  return text == "before" ? Placement::kBefore : Placement::kAfter;
+}
+
 /// Calls visit(key, value) for each setting of the chosen method, in a fixed order; `value` refers
 /// into `method` and is of the setting's own type. What text and JSON of a method have in common.
 template <class Visit>
@@ -110,9 +120,7 @@ inline std::string setting_text(double value) {
 inline std::string setting_text(const std::vector<Stage>& value) { return to_string(value); }
 inline std::string setting_text(const HeadMap& value) { return to_string(value); }
 inline std::string setting_text(ScorerKind value) { return to_string(value); }
-inline std::string setting_text(Placement value) {
-  return value == Placement::kBefore ? "before" : "after";
-}
+inline std::string setting_text(Placement value) { return to_string(value); }
 inline std::string setting_text(PoolKind value) {
   return value == PoolKind::kAverage ? "avg" : "max";
 }
@@ -139,15 +147,19 @@ inline void read_setting(const std::string& text, const std::string&, ScorerKind
 inline void read_setting(const std::string& text, const std::string&, TruncatedStages value) {
   value.stages = parse_truncate(text);
 }
-inline void read_setting(const std::string& text, const std::string& what, Placement& value) {
-  TORCH_CHECK_VALUE(text == "before" || text == "after", "promptdistill: ", what,
-                    " must be before or after, got '", text, "'");
-  value = text == "before" ? Placement::kBefore : Placement::kAfter;
+inline void read_setting(const std::string& text, const std::string&, Placement& value) {
+  value = parse_placement(text);
 }
 inline void read_setting(const std::string& text, const std::string& what, PoolKind& value) {
   TORCH_CHECK_VALUE(text == "avg" || text == "max", "promptdistill: ", what,
                     " must be avg or max, got '", text, "'");
   value = text == "avg" ? PoolKind::kAverage : PoolKind::kMax;
+}
+
+/// Whether the other settings leave this one something to do.
+inline bool matters(const MethodOptions& method, std::string_view key) {
+  return method.kind != MethodKind::kPromptDistill || key != "window" ||
+         method.distill.scorer == ScorerKind::kWindow;
 }
 
 /// "a=1,b=2:3,4" -> {a, 1}, {b, 2:3,4}: a comma begins a setting where a key and = follow.
@@ -207,6 +219,9 @@ inline MethodOptions parse_method(std::string_view text) {
                         text, "'");
       seen.push_back(key);
     }
+    for (const std::string& key : seen)
+      TORCH_CHECK_VALUE(detail::matters(method, key), "promptdistill: ", key,
+                        " has no effect with the other settings of '", text, "'");
   }
   check_settings(method);
   return method;
@@ -225,7 +240,7 @@ inline std::string to_string(const MethodOptions& method) {
   char separator = ':';
   visit_settings(own, [&](const char* key, auto&& setting) {
     const std::string value = detail::setting_text(setting);
-    if (value == usual[index++]) return;
+    if (value == usual[index++] || !detail::matters(own, key)) return;
     text += separator;
     text += key;
     text += '=';

@@ -56,7 +56,7 @@ class SnapKv {
     const at::Tensor scores =
         detail::attention_mass(probe.queries.narrow(1, run - window, window),
                                probe.query_positions.narrow(0, run - window, window), cache,
-                               probe.sliding_window, at::kFloat)
+                               probe.sliding_window)
             .narrow(1, 0, rows - window);  // [G, rows - window]
     const at::Tensor best =
         std::get<0>(std::get<1>(smooth(scores).topk(options_.capacity - window)).sort(-1));
