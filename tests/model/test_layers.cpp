@@ -76,7 +76,7 @@ TEST_CASE("rotation turns the half-split pairs and keeps their length", "[model]
   const Ids positions{0, 3, 50, 51};
   const RotaryAngles angles =
       Rope(config, at::kCPU).at_positions(tensor_of(positions), at::kFloat, 0);
-  const at::Tensor x = at::randn({4, 2, 6}), y = angles.rotate(x);
+  const at::Tensor x = at::randn({4, 2, 6}), y = angles.rotate_(x.clone());
   const std::vector<double> frequencies = naive_frequencies(config);
   for (std::int64_t s = 0; s < 4; ++s) {
     for (std::int64_t h = 0; h < 2; ++h) {
@@ -93,13 +93,13 @@ TEST_CASE("rotation turns the half-split pairs and keeps their length", "[model]
   }
   CHECK(at::equal(y[0], x[0]));
   const at::Tensor picked = tensor_of({1, 3});
-  CHECK(at::equal(angles.index_select(picked).rotate(x.index_select(0, picked)),
+  CHECK(at::equal(angles.index_select(picked).rotate_(x.index_select(0, picked)),
                   y.index_select(0, picked)));
-  CHECK(at::equal(angles.narrow(1, 2).rotate(x.narrow(0, 1, 2)), y.narrow(0, 1, 2)));
+  CHECK(at::equal(angles.narrow(1, 2).rotate_(x.narrow(0, 1, 2).clone()), y.narrow(0, 1, 2)));
   // Heads that are a view of a wider projection.
   const at::Tensor wide = at::randn({4, 3, 6});
-  CHECK(at::equal(angles.rotate(wide.narrow(1, 1, 2)),
-                  angles.rotate(wide.narrow(1, 1, 2).contiguous())));
+  CHECK(at::equal(angles.rotate_(wide.clone().narrow(1, 1, 2)),
+                  angles.rotate_(wide.narrow(1, 1, 2).clone())));
 }
 
 TEST_CASE("RmsNorm divides by the root of the mean square", "[model]") {

@@ -17,6 +17,12 @@
 
 namespace promptdistill {
 
+/// Where a stage selects in its layer. Both give the same result up to rounding.
+enum class Placement {
+  kBefore,  // before attention: only the kept tokens pay for the rest of the layer
+  kAfter,   // after the layer, as the paper's authors do
+};
+
 /// Keep this many tokens between the protected ends.
 struct Count {
   std::int64_t tokens;

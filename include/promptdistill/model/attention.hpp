@@ -14,7 +14,10 @@
 #include <vector>
 
 #include "promptdistill/core/kv_cache.hpp"
+#include "promptdistill/model/cpu/attend_many.hpp"
+#include "promptdistill/model/cpu/attend_one.hpp"
 #include "promptdistill/model/layers.hpp"
+#include "promptdistill/model/merged_attention.hpp"
 #include "promptdistill/model/rope.hpp"
 
 namespace promptdistill {
@@ -33,6 +36,28 @@ inline at::Tensor grouped_sdpa(const at::Tensor& queries,  // [H, Tq, D]
                                           values.unsqueeze(0), mask, 0.0, causal, std::nullopt,
                                           /*enable_gqa=*/queries.size(0) != keys.size(0))
       .squeeze(0);
+}
+
+}  // namespace detail
+
+namespace detail {
+
+/// The rows that each query sees, on the host.
+inline std::vector<cpu::RowRange> seen_rows(const at::Tensor& query_positions,  // [Tq] ascending
+                                            const at::Tensor& positions,        // [rows] ascending
+                                            std::optional<std::int64_t> window) {
+  const at::Tensor own = query_positions.contiguous(), theirs = positions.contiguous();
+  const auto* const query = own.const_data_ptr<std::int64_t>();
+  const auto* const row = theirs.const_data_ptr<std::int64_t>();
+  std::vector<cpu::RowRange> ranges;
+  ranges.reserve(static_cast<std::size_t>(own.numel()));
+  std::int64_t begin = 0, end = 0;
+  for (std::int64_t i = 0; i < own.numel(); ++i) {
+    while (end < theirs.numel() && row[end] <= query[i]) ++end;
+    while (window && row[begin] <= query[i] - *window) ++begin;
+    ranges.push_back({begin, end});
+  }
+  return ranges;
 }
 
 }  // namespace detail
@@ -58,16 +83,37 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
     // one block, and the cache is read once.
     const std::int64_t first =
         narrow ? positions.le(query_positions - width).sum().item<std::int64_t>() : 0;
+    const at::Tensor seen_keys = keys.narrow(1, first, rows - first),
+                     seen_values = values.narrow(1, first, rows - first);
+    if (cpu::attends_one(queries.select(1, 0), seen_keys, seen_values)) {
+      at::Tensor out = at::empty({1, heads * size}, queries.options());
+      cpu::call_for(queries.scalar_type(), [&]<class T>() {
+        cpu::attend_one<T>(queries.select(1, 0), seen_keys, seen_values, out[0]);
+      });
+      return out;
+    }
     const at::Tensor folded = queries.reshape({groups, heads / groups, size});
-    return detail::grouped_sdpa(folded, keys.narrow(1, first, rows - first),
-                                values.narrow(1, first, rows - first), std::nullopt, false)
+    return detail::grouped_sdpa(folded, seen_keys, seen_values, std::nullopt, false)
         .reshape({1, heads * size});
+  }
+  if (shared && cpu::attends_many(queries.transpose(0, 1), keys, values)) {
+    at::Tensor out = at::empty({count, heads * size}, queries.options());
+    cpu::attend_many(queries.transpose(0, 1), keys, values,
+                     detail::seen_rows(query_positions, positions, narrow ? window : std::nullopt),
+                     out);
+    return out;
   }
   if (count == rows &&
       !window) {  // every row is one of the queries' own: the plain causal triangle
     return detail::grouped_sdpa(queries, keys, values, std::nullopt, true)
         .transpose(0, 1)
         .reshape({count, heads * size});
+  }
+  if (shared && !narrow && positions.is_cpu() && count < rows &&
+      positions[rows - count].item<std::int64_t>() ==
+          query_positions[0].item<std::int64_t>()) {  // the queries are the last rows
+    if (const auto merged = detail::attend_merged(queries, keys, values))
+      return merged->transpose(0, 1).reshape({count, heads * size});
   }
   at::Tensor begins, ends;  // [Tq] on the host: the rows that each query sees
   if (shared) {
@@ -108,10 +154,10 @@ struct Attention {
   /// Rotated queries of the tokens whose normed hidden states and angles are given.
   at::Tensor queries(const at::Tensor& x,
                      const RotaryAngles& angles) const {  // [S, E] -> [S, H, D]
-    return angles.rotate(normed(heads(q_proj(x)), q_norm));
+    return angles.rotate_(normed(heads(q_proj(x)), q_norm));
   }
   at::Tensor keys(const at::Tensor& x, const RotaryAngles& angles) const {  // [S, E] -> [S, G, D]
-    return angles.rotate(normed(heads(k_proj(x)), k_norm));
+    return angles.rotate_(normed(heads(k_proj(x)), k_norm));
   }
   at::Tensor values(const at::Tensor& x) const { return heads(v_proj(x)); }  // [S, E] -> [S, G, D]
 

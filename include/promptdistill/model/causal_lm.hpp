@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -21,28 +20,11 @@
 #include "promptdistill/core/kv_cache.hpp"
 #include "promptdistill/core/token_frame.hpp"
 #include "promptdistill/model/decoder_layer.hpp"
+#include "promptdistill/model/forward_pass.hpp"
 #include "promptdistill/model/model_config.hpp"
 #include "promptdistill/model/rope.hpp"
 
 namespace promptdistill {
-
-/// How far a prefill is: `layer` of `layers` is about to run on `tokens` live tokens.
-struct PrefillProgress {
-  std::int64_t layer;
-  std::int64_t layers;
-  std::int64_t tokens;
-};
-
-struct PrefillOptions {
-  Placement placement = Placement::kBefore;
-  /// Tokens that may follow the prompt, of this and all further turns; without a number the cache's
-  /// room. Rotary embeddings that depend on the request's length (longrope, dynamic) are chosen by
-  /// the prompt and these; with others it has no effect.
-  std::optional<std::int64_t> max_new_tokens;
-  /// Called before every layer; may throw to stop. The model is as it was, the cache is then to be
-  /// thrown away.
-  std::function<void(const PrefillProgress&)> progress;
-};
 
 struct PrefillResult {
   at::Tensor last_hidden;           // [B, E], normed: what logits() takes
@@ -111,7 +93,7 @@ class CausalLm {
   /// Next-token logits in float32 of the last tokens alone: [B, E] -> [B, V].
   at::Tensor logits(const at::Tensor& last_hidden) const {
     const c10::InferenceMode guard;
-    return at::linear(last_hidden, lm_head).to(at::kFloat);
+    return detail::project(last_hidden, lm_head).to(at::kFloat);
   }
 
  private:
@@ -128,23 +110,26 @@ class CausalLm {
     std::vector<std::int64_t> first_positions;
     for (std::int64_t b = 0; b < cache.batch(); ++b)
       first_positions.push_back(cache.next_position(b));
-    TokenFrame frame = TokenFrame::from_prompt(model.embed_tokens.index_select(0, ids.to(device())),
-                                               lengths, first_positions);
+    const at::Tensor device_ids = ids.to(device());
+    TokenFrame frame = TokenFrame::from_prompt({}, lengths, first_positions);
+    if (!device().is_cpu()) frame = TokenFrame({}, frame.positions().to(device()), frame.offsets());
     const std::vector<std::int64_t> request_lengths = choose_lengths(lengths, cache, options);
-    RotaryAngles angles = angles_of(frame, request_lengths);
-    LiveTokens live{std::move(frame), std::move(angles)};
+    detail::ForwardPass<Policy, Eviction> pass(
+        {model.layers,
+         [&](std::int64_t begin, std::int64_t end) {
+           return model.embed_tokens.index_select(0, device_ids.narrow(0, begin, end - begin));
+         },
+         [&](const TokenFrame& tokens, std::int64_t first_row) {
+           return angles_of(tokens, request_lengths, first_row);
+         }},
+        std::move(frame), cache, policy, eviction, options, prefill);
     PrefillResult result;
-    for (std::int64_t l = 0; l < layers(); ++l) {
-      if (options.progress) options.progress({l, layers(), live.frame.tokens()});
-      auto record = model.layers[static_cast<std::size_t>(l)].forward(
-          l, live, cache, policy, eviction, options.placement, prefill);
-      if (record) result.stages.push_back(std::move(*record));
-    }
+    result.last_hidden = model.norm(pass.run());
+    result.stages = std::move(pass).stages();
     for (std::int64_t b = 0; b < cache.batch(); ++b) {
       cache.advance(b, lengths[static_cast<std::size_t>(b)]);
       cache.set_request_length(b, request_lengths[static_cast<std::size_t>(b)]);
     }
-    result.last_hidden = model.norm(live.frame.last_token());
     return result;
   }
 
@@ -172,14 +157,19 @@ class CausalLm {
     return chosen;
   }
 
+  /// Angles of a frame whose first row is row `first_row` of the batch.
   RotaryAngles angles_of(const TokenFrame& frame,
-                         const std::vector<std::int64_t>& request_lengths) const {
+                         const std::vector<std::int64_t>& request_lengths,
+                         std::int64_t first_row) const {
+    const auto length_of = [&](std::int64_t row) {
+      return request_lengths[static_cast<std::size_t>(first_row + row)];
+    };
     if (!rope.depends_on_length() || frame.batch() == 1)
-      return rope.at_positions(frame.positions(), dtype(), request_lengths.front());
+      return rope.at_positions(frame.positions(), dtype(), length_of(0));
     std::vector<at::Tensor> cos, sin;
     for (std::int64_t b = 0; b < frame.batch(); ++b) {
-      const RotaryAngles row = rope.at_positions(frame.row(frame.positions(), b), dtype(),
-                                                 request_lengths[static_cast<std::size_t>(b)]);
+      const RotaryAngles row =
+          rope.at_positions(frame.row(frame.positions(), b), dtype(), length_of(b));
       cos.push_back(row.cos);
       sin.push_back(row.sin);
     }

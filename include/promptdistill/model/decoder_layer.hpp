@@ -2,19 +2,14 @@
 // SPDX-FileCopyrightText: 2026 The promptdistill authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// One decoder layer with the hook in it: the forward pass that selection and truncation hang on.
+// One decoder layer in its two halves, between which a stage may select.
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <cstdint>
-#include <optional>
-#include <span>
 #include <utility>
 #include <vector>
 
-#include "promptdistill/core/concepts.hpp"
-#include "promptdistill/core/distill.hpp"
 #include "promptdistill/core/kv_cache.hpp"
 #include "promptdistill/core/token_frame.hpp"
 #include "promptdistill/model/attention.hpp"
@@ -24,24 +19,15 @@
 
 namespace promptdistill {
 
-/// Where a stage selects in its layer. Both give the same result up to rounding.
-enum class Placement {
-  kBefore,  // before attention: only the kept tokens pay for the rest of the layer
-  kAfter,   // after the layer, as the paper's authors do
-};
-
-/// What a stage did: the positions that stayed, row after row, and the scores they were chosen by.
-struct StageRecord {
-  std::int64_t layer;
-  at::Tensor kept_positions;          // [sum of K] int64
-  std::vector<std::int64_t> offsets;  // [B+1]
-  std::vector<at::Tensor> scores;  // [B] of [T of row] float32; undefined where every token stayed
-};
-
-/// The tokens in flight and their rotary angles, which follow the positions.
+/// Tokens on their way through the layers: all live ones of a batch, or a chunk of them.
 struct LiveTokens {
   TokenFrame frame;
-  RotaryAngles angles;
+  RotaryAngles angles;         // of the frame's tokens
+  std::int64_t first_row = 0;  // the row of the cache that the frame's first row is
+
+  LayerCache& cache_of(KvCache& cache, std::int64_t row, std::int64_t layer) const {
+    return cache.at(first_row + row, layer);
+  }
 };
 
 struct DecoderLayer {
@@ -50,106 +36,43 @@ struct DecoderLayer {
   RmsNorm post_attention_layernorm;
   Mlp mlp;
 
-  /// Runs layer `index` for the live tokens and leaves in `live` those that go on.
-  template <DistillPolicy Policy, CachePolicy Eviction>
-  std::optional<StageRecord> forward(std::int64_t index,
-                                     LiveTokens& live,
-                                     KvCache& cache,
-                                     const Policy& policy,
-                                     Eviction& eviction,
-                                     Placement placement,
-                                     bool prefill) const {
-    const bool selects = prefill && policy.selects_at(index);
-    at::Tensor x = input_layernorm(live.frame.hidden());
-    append(index, x, live, cache);
-
-    std::optional<StageRecord> record;
-    const TokenFrame entered = live.frame.with_hidden({});  // what a truncation indexes
-    std::optional<Retention> kept;
-    if (selects && placement == Placement::kBefore) {
-      const auto tail_queries = [&](std::int64_t first, std::int64_t length) {
-        return self_attn.queries(x.narrow(0, first, length), live.angles.narrow(first, length))
-            .transpose(0, 1);
-      };
-      kept = select_stage(index, live, cache, policy, tail_queries, record);
-      if (kept) x = x.index_select(0, kept->packed_indices());
-    }
-
+  /// The first half: keys and values of the tokens, whose normed hidden states are `x`, go to the
+  /// cache of layer `index`. Storage that must grow gets `room` rows beyond them, row by row.
+  void append(std::int64_t index,
+              const at::Tensor& x,  // [S, E]
+              const LiveTokens& live,
+              KvCache& cache,
+              const std::vector<std::int64_t>& room) const {  // [B of the frame]
     const TokenFrame& frame = live.frame;
-    const at::Tensor queries = self_attn.queries(x, live.angles);  // [S, H, D]
-    x = at::Tensor();                                              // its memory is the MLP's next
+    const at::Tensor keys = self_attn.keys(x, live.angles), values = self_attn.values(x);
+    for (std::int64_t b = 0; b < frame.batch(); ++b) {
+      live.cache_of(cache, b, index)
+          .append(frame.row(keys, b), frame.row(values, b), frame.row(frame.positions(), b),
+                  room[static_cast<std::size_t>(b)]);
+    }
+  }
+
+  /// The second half, for tokens whose keys and values are in the cache: attention over it and the
+  /// MLP. Leaves the layer's output in the frame and returns the queries after RoPE.
+  at::Tensor attend(std::int64_t index,
+                    at::Tensor x,  // [S, E]
+                    LiveTokens& live,
+                    KvCache& cache) const {  // -> [S, H, D]
+    const TokenFrame& frame = live.frame;
+    at::Tensor queries = self_attn.queries(x, live.angles);
+    x = at::Tensor();  // its memory is the MLP's next
     std::vector<at::Tensor> attended;
     for (std::int64_t b = 0; b < frame.batch(); ++b) {
-      attended.push_back(attend(frame.row(queries, b).transpose(0, 1),
-                                frame.row(frame.positions(), b), cache.at(b, index),
-                                self_attn.sliding_window));
+      attended.push_back(promptdistill::attend(
+          frame.row(queries, b).transpose(0, 1), frame.row(frame.positions(), b),
+          live.cache_of(cache, b, index), self_attn.sliding_window));
     }
     at::Tensor hidden = frame.hidden() + self_attn.o_proj(attended.size() == 1 ? attended.front()
                                                                                : at::cat(attended));
     attended.clear();
     hidden.add_(mlp(post_attention_layernorm(hidden)));
     live.frame = frame.with_hidden(std::move(hidden));
-
-    for (std::int64_t b = 0; b < frame.batch(); ++b) {
-      eviction.evict({b, index, frame.row(queries, b).transpose(0, 1),
-                      frame.row(frame.positions(), b), prefill, true, cache.room()},
-                     cache.at(b, index));
-    }
-    if (selects && placement == Placement::kAfter) {
-      const auto tail_queries = [&](std::int64_t first, std::int64_t length) {
-        return queries.narrow(0, first, length).transpose(0, 1);
-      };
-      kept = select_stage(index, live, cache, policy, tail_queries, record);
-    }
-    if (kept && policy.truncates_at(index)) {
-      for (std::int64_t l = 0; l <= index; ++l) cache.keep(l, *kept, entered.positions());
-    }
-    return record;
-  }
-
- private:
-  void append(std::int64_t index,
-              const at::Tensor& x,
-              const LiveTokens& live,
-              KvCache& cache) const {
-    const at::Tensor keys = self_attn.keys(x, live.angles), values = self_attn.values(x);
-    for (std::int64_t b = 0; b < live.frame.batch(); ++b) {
-      cache.at(b, index).append(live.frame.row(keys, b), live.frame.row(values, b),
-                                live.frame.row(live.frame.positions(), b), cache.room());
-    }
-  }
-
-  /// Probes every row, keeps what the policy keeps and records it. tail_queries(first, length) ->
-  /// [H, length, D] of packed rows.
-  template <DistillPolicy Policy, class TailQueries>
-  static std::optional<Retention> select_stage(std::int64_t index,
-                                               LiveTokens& live,
-                                               const KvCache& cache,
-                                               const Policy& policy,
-                                               const TailQueries& tail_queries,
-                                               std::optional<StageRecord>& record) {
-    std::vector<LayerProbe> probes;
-    for (std::int64_t b = 0; b < live.frame.batch(); ++b) {
-      const std::int64_t length = live.frame.length(b),
-                         window = std::min(policy.window(index), length);
-      const LayerCache& held = cache.at(b, index);
-      TORCH_CHECK_VALUE(
-          !held.per_head() && held.rows() >= length,
-          "promptdistill: a stage selects from keys that are all in the cache; layer ", index,
-          " lost some to a cache policy: put the stage before attention");
-      const at::Tensor positions = live.frame.row(live.frame.positions(), b);
-      probes.push_back({index, tail_queries(live.frame.offsets()[b + 1] - window, window),
-                        held.keys().narrow(1, held.rows() - length, length),
-                        positions.narrow(0, length - window, window), positions});
-    }
-    StageSelection chosen = select(policy, std::span<const LayerProbe>(probes));
-    if (chosen.retention) {
-      live.frame = live.frame.keep(*chosen.retention);
-      live.angles = live.angles.index_select(chosen.retention->packed_indices());
-    }
-    record =
-        StageRecord{index, live.frame.positions(), live.frame.offsets(), std::move(chosen.scores)};
-    return std::move(chosen.retention);
+    return queries;
   }
 };
 

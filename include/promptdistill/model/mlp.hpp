@@ -16,8 +16,14 @@ struct Mlp {
 
   at::Tensor operator()(const at::Tensor& x) const {  // [S, E] -> [S, E]
     at::Tensor gate = gate_proj(x);
-    at::silu_(gate);
-    return down_proj(gate.mul_(up_proj(x)));
+    at::Tensor up = up_proj(x);
+    if (cpu::readable(gate)) {
+      cpu::call_for(gate.scalar_type(), [&]<class T>() { cpu::swiglu<T>(gate, up); });
+    } else {
+      at::silu_(gate).mul_(up);
+    }
+    up = at::Tensor();  // not needed beside what follows
+    return down_proj(gate);
   }
 };
 

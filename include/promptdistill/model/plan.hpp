@@ -11,11 +11,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "promptdistill/core/schedule.hpp"
-#include "promptdistill/model/decoder_layer.hpp"
+#include "promptdistill/model/attention.hpp"
 #include "promptdistill/model/model_config.hpp"
 #include "promptdistill/model/model_sizes.hpp"
 #include "promptdistill/options.hpp"
@@ -30,6 +31,7 @@ struct PlanRequest {
   std::int64_t room = 0;  // cache rows of every layer and prompt beyond the prompt, for the answer
   at::ScalarType dtype = at::kBFloat16;
   Placement placement = Placement::kBefore;
+  std::optional<std::int64_t> prefill_chunk;  // tokens at once; PrefillOptions has the same
 };
 
 /// Floating-point operations of the matrix products, of the whole batch. Causal attention counts
@@ -52,14 +54,16 @@ struct LayerPlan {
   std::int64_t peak_bytes = 0;   // the most held at once, above the weights, while the layer runs
 };
 
-/// The peak counts tensors as LibTorch allocates them in CausalLm::prefill, not the scratch memory
-/// of kernels. It is the largest of the moments of all layers: for most models an MLP's, when S
-/// live tokens (of N in each of B prompts) hold, beside the caches so far,
+/// The peak counts tensors as LibTorch allocates them in CausalLm::prefill on the host in float32
+/// or bfloat16, not the scratch memory of kernels. It is the largest of the moments of all layers:
+/// for most models an MLP's, when S live tokens (of N in each of B prompts) hold, beside the caches
+/// so far,
 ///
-///     s S (4 E + H D + 2 M) + S (s D + 8) + 8 N B
+///     s S (3 E + H D + 2 M) + S (s D + 8) + 8 N B
 ///
-/// bytes at a dtype of s, E hidden, M intermediate: hidden states before and after attention,
-/// normed, and coming out of the MLP; queries; gate and up; angles and positions; token ids.
+/// bytes at a dtype of s, E hidden, M intermediate: hidden states before and after attention and
+/// normed; queries; gate and up; angles and positions; token ids. In chunks S is a chunk's tokens,
+/// and in front of a stage and behind one s S E bytes of all live tokens wait beside it.
 struct Plan {
   std::vector<LayerPlan> layers;
   std::int64_t cache_bytes = 0;  // after prefill, room and positions included
@@ -80,12 +84,15 @@ namespace detail {
 /// Goes through a prefill as CausalLm does, layer by layer, and notes what is held and done.
 class PlanWalk {
  public:
-  PlanWalk(const ModelConfig& config, const PlanRequest& request)
-      : sizes_(config), request_(request) {
+  PlanWalk(const ModelConfig& config, const PlanRequest& request, bool staged = false)
+      : sizes_(config), request_(request), staged_(staged) {
     TORCH_CHECK_VALUE(request.prompt_tokens >= 1 && request.batch >= 1 && request.room >= 0,
                       "promptdistill: a plan must have at least one prompt of at least one token "
                       "and a room that is not negative, got ",
                       request.batch, ", ", request.prompt_tokens, " and ", request.room);
+    TORCH_CHECK_VALUE(request.prefill_chunk.value_or(1) >= 1,
+                      "promptdistill: a prefill chunk must be at least 1 token, got ",
+                      request.prefill_chunk.value_or(0));
     TORCH_CHECK_VALUE(
         at::isFloatingType(request.dtype) && request.dtype != at::kDouble,
         "promptdistill: the dtype of a plan must be float32, float16 or bfloat16, got ",
@@ -110,17 +117,27 @@ class PlanWalk {
                after = scoring > 0 && !before;
     const Checked in = all(tokens_), out = all(kept),
                   run = before ? out : in;  // tokens that attention and the MLP run on
+    const Checked first = at_once(in), second = at_once(run);  // in each half of the layer
     start_layer(kept);
-    hold(in, hidden(in) + normed(in));
-    hold(in, 2 * hidden(in) + 2 * keys(in) + cache(tokens_));
+    hold(first, waiting(in) + 2 * hidden(first));
+    hold(first, waiting(in) + 2 * hidden(first) + 2 * keys(first) + cache(tokens_));
     resize_cache(plan_.layers.back(), tokens_);
-    if (before) hold(in, 2 * hidden(in) + std::max(scores(scoring), hidden(out)));
+    if (before) hold(in, hidden(in) + std::max(scores(scoring), hidden(out)));
     if (scoring > 0) held_ += 4 * in + 8 * out;  // the stage's record: scores and positions
-    const Checked attended = (request_.batch == 1 ? 1 : 2) * queries(run);  // by prompt, joined
-    hold(run, 3 * hidden(run) + queries(run) + attended);
-    hold(run, 2 * hidden(run) + queries(run) + normed(run));
-    hold(run, 4 * hidden(run) + queries(run) + 2 * mlp(run));
-    if (after) hold(in, hidden(in) + queries(in) + std::max(scores(scoring), hidden(out)));
+    // Rows of a batch are attended one by one and joined.
+    const Checked attended = (request_.batch > 1 && second == run ? 2 : 1) * queries(second);
+    const Checked beside = waiting(run) + 2 * hidden(second) + queries(second);
+    if (request_.dtype == at::kFloat && second < run)  // parts merged by log-sum-exp
+      hold(second, beside + 3 * queries(second));
+    if (request_.dtype == at::kFloat && before)  // a mask and its float32 form
+      hold(second, beside + queries(second) +
+                       5 * std::min(second, Checked(kQueryBlock)) * Checked(tokens_));
+    hold(second, beside + hidden(second) + attended);
+    hold(second, beside + hidden(second) + 2 * mlp(second));
+    hold(second, beside + hidden(second) + mlp(second) + hidden(second));
+    if (after)
+      hold(in, hidden(in) + queries(at_once(in) == in ? in : all(scoring)) +
+                   std::max(scores(scoring), hidden(out)));
     if (truncates) {  // one after another: less than the MLP held
       for (LayerPlan& earlier : plan_.layers) resize_cache(earlier, kept);
     }
@@ -155,7 +172,7 @@ class PlanWalk {
   void score_only(std::int64_t kept) {
     const Checked live = all(tokens_);
     start_layer(kept);
-    hold(live, hidden(live) + normed(live));
+    hold(live, hidden(live) + hidden(live));
     hold(live, 2 * hidden(live) + keys(live) + std::max(2 * keys(live), scores(1)));
     plan_.prefill.projections +=
         live.real() * sizes_.key_flops() / 2 + all(1).real() * sizes_.query_flops() / 2;
@@ -164,9 +181,10 @@ class PlanWalk {
 
   /// After the last layer: logits, and what the first decode step will take.
   Plan finish() && {
-    hold(all(tokens_),
-         hidden(all(tokens_)) +
-             all(1) * sizes_.vocabulary * (size() + (request_.dtype == at::kFloat ? 0 : 4)));
+    const Checked live = at_once(all(tokens_));
+    const bool at_once_all = live == all(tokens_);
+    hold(live, (at_once_all ? hidden(live) : waiting(all(tokens_)) + hidden(all(1))) +
+                   all(1) * sizes_.vocabulary * (size() + (request_.dtype == at::kFloat ? 0 : 4)));
     Checked rows;
     for (std::size_t l = 0; l < plan_.layers.size(); ++l) {
       const LayerPlan& layer = plan_.layers[l];
@@ -197,9 +215,15 @@ class PlanWalk {
   Checked keys(Checked tokens) const { return tokens * sizes_.keys * size(); }
   Checked mlp(Checked tokens) const { return tokens * sizes_.mlp * size(); }
 
-  /// RmsNorm: its result and, where that is not float32 itself, two float32 tensors on the way.
-  Checked normed(Checked tokens) const {
-    return tokens * sizes_.hidden * (request_.dtype == at::kFloat ? size() : size() + 8);
+  /// Of so many live tokens those that run through a layer at once.
+  Checked at_once(Checked tokens) const {
+    return std::min(tokens.value(), request_.prefill_chunk.value_or(tokens.value()));
+  }
+  /// Hidden states of all of them, held beside a chunk's where a stage is to come or has been.
+  Checked waiting(Checked tokens) const {
+    return staged_ && request_.prefill_chunk.value_or(tokens.value()) < tokens.value()
+               ? hidden(tokens)
+               : Checked(0);
   }
 
   /// A layer's storage of all prompts, as LayerCache allocates it.
@@ -246,6 +270,7 @@ class PlanWalk {
   PlanRequest request_;
   std::int64_t tokens_ = 0;  // live ones of each prompt
   Checked held_;             // bytes, see hold()
+  bool staged_;              // some layer selects
   Plan plan_;
 };
 
@@ -274,7 +299,7 @@ inline Plan plan_prefill(const ModelConfig& config,
                          const DistillOptions& options = {}) {
   make_distiller(options).check(config.num_hidden_layers, config.num_attention_heads);
   const Schedule schedule(options.stages, options.truncated_stages);
-  detail::PlanWalk walk(config, request);
+  detail::PlanWalk walk(config, request, !options.stages.empty());
   for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) {
     const std::int64_t tokens = walk.tokens();
     const auto stage = schedule.stage_at(l);

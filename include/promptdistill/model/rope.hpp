@@ -14,6 +14,7 @@
 #include <numbers>
 #include <vector>
 
+#include "promptdistill/model/cpu/row_kernels.hpp"
 #include "promptdistill/model/model_config.hpp"
 
 namespace promptdistill {
@@ -24,16 +25,20 @@ struct RotaryAngles {
   at::Tensor cos;
   at::Tensor sin;
 
-  /// Rotates heads: x [S, heads, D], S the angles' own.
-  at::Tensor rotate(const at::Tensor& x) const {  // [S, heads, D]
-    const std::int64_t half = cos.size(-1), rest = x.size(-1) - 2 * half;
-    const at::Tensor a = x.narrow(-1, 0, half), b = x.narrow(-1, half, half);
-    at::Tensor out = at::empty(x.sizes(), x.options());
-    at::Tensor left = out.narrow(-1, 0, half), right = out.narrow(-1, half, half);
-    at::mul_out(left, a, cos).sub_(b * sin);
-    at::mul_out(right, b, cos).add_(a * sin);
-    if (rest > 0) out.narrow(-1, 2 * half, rest).copy_(x.narrow(-1, 2 * half, rest));
-    return out;
+  /// Rotates heads in place and returns them: x [S, heads, D], S the angles' own.
+  at::Tensor rotate_(at::Tensor x) const {  // [S, heads, D]
+    const std::int64_t half = cos.size(-1);
+    const auto by_dtype = [&]<class T>() {
+      cpu::rotate<T>(x, cos.select(1, 0), sin.select(1, 0));
+      return x;
+    };
+    if (cpu::readable(x) && x.stride(1) == x.size(2) && x.scalar_type() == cos.scalar_type())
+      return cpu::call_for(x.scalar_type(), by_dtype);
+    at::Tensor a = x.narrow(-1, 0, half), b = x.narrow(-1, half, half);
+    const at::Tensor left = a.mul(cos).sub_(b.mul(sin));
+    b.mul_(cos).add_(a.mul(sin));
+    a.copy_(left);
+    return x;
   }
 
   RotaryAngles index_select(const at::Tensor& indices) const {

@@ -1,0 +1,369 @@
+#pragma once
+// SPDX-FileCopyrightText: 2026 The promptdistill authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Attention of many tokens over a cache in bfloat16, each over a range of rows of its own: a chunk
+// after its past, kept tokens between dropped ones, a sliding window. No mask is ever built.
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <numbers>
+#include <span>
+#include <vector>
+
+#include "promptdistill/model/cpu/lanes.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define PROMPTDISTILL_BF16 \
+  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")))
+#endif
+
+namespace promptdistill::cpu {
+
+/// Cache rows that one query sees: [begin, end), neither empty nor beyond the cache.
+struct RowRange {
+  std::int64_t begin;
+  std::int64_t end;
+};
+
+#if defined(__x86_64__)
+
+namespace detail {
+
+// One task is a block of tokens with all heads that share a KV head. It goes through the cache in
+// blocks of keys, packed once for all its queries, and keeps for each query the largest score, the
+// sum of powers and the weighted values so far (FlashAttention, arXiv 2205.14135).
+inline constexpr std::int64_t kTokenBlock = 64;
+inline constexpr std::int64_t kKeyBlock = 128;
+inline constexpr int kTileRows = 6;   // queries and
+inline constexpr int kTileLanes = 4;  // vectors that a product keeps in registers
+
+/// The queries of a task, head after head, and what is known of them so far; rows are padded to
+/// whole tiles by queries that see nothing.
+struct TaskState {
+  std::int64_t size;             // D
+  std::vector<RowRange> ranges;  // [R]
+  std::vector<float> largest;    // [R]
+  std::vector<float> total;      // [R]
+  at::Tensor queries;            // [R, D] bfloat16
+  at::Tensor values;             // [R, D] float32
+  at::Tensor packed_keys;        // [D / 2, kKeyBlock] pairs along D
+  at::Tensor packed_values;      // [kKeyBlock / 2, D] pairs along the keys
+
+  TaskState(std::int64_t rows, std::int64_t head_dim)
+      : size(head_dim),
+        ranges(static_cast<std::size_t>(rows)),
+        largest(static_cast<std::size_t>(rows)),
+        total(static_cast<std::size_t>(rows)),
+        queries(at::empty({rows, head_dim}, at::kBFloat16)),
+        values(at::empty({rows, head_dim}, at::kFloat)),
+        packed_keys(at::empty({head_dim / 2, kKeyBlock}, at::kInt)),
+        packed_values(at::empty({kKeyBlock / 2, head_dim}, at::kInt)) {}
+};
+
+// Loops over a tile are folds: arrays indexed by constants stay in registers.
+using TileRows = std::make_integer_sequence<int, kTileRows>;
+
+template <int... t>
+PROMPTDISTILL_BF16 PROMPTDISTILL_INLINE void multiply_row(Lanes* sums,
+                                                          const std::int32_t* vectors,
+                                                          std::int32_t pair,
+                                                          std::integer_sequence<int, t...>) {
+  const __m512i both = _mm512_set1_epi32(pair);
+  ((sums[t] = _mm512_dpbf16_ps(sums[t], (__m512bh)_mm512_loadu_si512(vectors + t * kLanes),
+                               (__m512bh)both)),
+   ...);
+}
+
+/// sums[r][t] += the products of kTileRows rows with packed vectors, `depth` pairs each.
+template <int kVectors, int... r>
+PROMPTDISTILL_BF16 PROMPTDISTILL_INLINE void multiply_tile(const std::int32_t* rows,
+                                                           std::int64_t row_stride,
+                                                           const std::int32_t* packed,
+                                                           std::int64_t packed_stride,
+                                                           std::int64_t depth,
+                                                           Lanes (&sums)[kTileRows][kVectors],
+                                                           std::integer_sequence<int, r...>) {
+  constexpr auto vectors = std::make_integer_sequence<int, kVectors>{};
+  for (std::int64_t k = 0; k < depth; ++k) {
+    (multiply_row(sums[r], packed + k * packed_stride, rows[r * row_stride + k], vectors), ...);
+  }
+}
+
+/// Transposes sixteen vectors by exchanging halves, quarters, eighths and sixteenths of pairs.
+template <int kDistance, int... lane>
+PROMPTDISTILL_BF16 PROMPTDISTILL_INLINE void exchange(Words (&rows)[kLanes],
+                                                      std::integer_sequence<int, lane...>) {
+  for (int i = 0; i < kLanes; ++i) {
+    if ((i & kDistance) != 0) continue;
+    const Words a = rows[i], b = rows[i + kDistance];
+    rows[i] = __builtin_shufflevector(
+        a, b, ((lane & kDistance) == 0 ? lane : static_cast<int>(kLanes) + lane - kDistance)...);
+    rows[i + kDistance] = __builtin_shufflevector(
+        a, b, ((lane & kDistance) == 0 ? lane + kDistance : static_cast<int>(kLanes) + lane)...);
+  }
+}
+
+/// Keys [count, D] to pairs along D: for each pair the keys of a block side by side; missing ones
+/// are 0.
+PROMPTDISTILL_BF16 inline void pack_keys(const c10::BFloat16* keys,
+                                         std::int64_t count,
+                                         std::int64_t size,
+                                         std::int32_t* packed) {
+  constexpr auto lanes = std::make_integer_sequence<int, kLanes>{};
+  for (std::int64_t first = 0; first < kKeyBlock; first += kLanes) {
+    for (std::int64_t d = 0; d < size; d += 2 * kLanes) {
+      const std::int64_t pairs = std::min(kLanes, (size - d) / 2);
+      Words rows[kLanes] = {};
+      for (std::int64_t key = 0; key < std::min(kLanes, count - first); ++key) {
+        const auto* const from = keys + (first + key) * size + d;
+        std::memcpy(&rows[key], from, static_cast<std::size_t>(4 * pairs));
+      }
+      exchange<8>(rows, lanes);
+      exchange<4>(rows, lanes);
+      exchange<2>(rows, lanes);
+      exchange<1>(rows, lanes);
+      for (std::int64_t pair = 0; pair < pairs; ++pair)
+        std::memcpy(packed + (d / 2 + pair) * kKeyBlock + first, &rows[pair], 64);
+    }
+  }
+}
+
+/// Values [count, D] to pairs along the keys; missing ones are 0.
+PROMPTDISTILL_BF16 inline void pack_values(const c10::BFloat16* values,
+                                           std::int64_t count,
+                                           std::int64_t size,
+                                           std::int32_t* packed) {
+  for (std::int64_t key = 0; key < kKeyBlock; key += 2) {
+    for (std::int64_t d = 0; d < size; d += kLanes) {
+      Halves low = {}, high = {};
+      if (key < count) std::memcpy(&low, values + key * size + d, 32);
+      if (key + 1 < count) std::memcpy(&high, values + (key + 1) * size + d, 32);
+      const Words pairs =
+          __builtin_convertvector(low, Words) | (__builtin_convertvector(high, Words) << 16);
+      std::memcpy(packed + key / 2 * size + d, &pairs, 64);
+    }
+  }
+}
+
+/// The largest of sixteen; NaN only if it stands first.
+PROMPTDISTILL_INLINE float largest_of(const Lanes& lanes) {
+  float largest = lanes[0];
+  for (std::int64_t i = 1; i < kLanes; ++i) largest = std::max(largest, lanes[i]);
+  return largest;
+}
+
+/// The larger ones; where `b` is NaN, it. (GCC 12 warns of _mm512_max_ps itself.)
+PROMPTDISTILL_BF16 PROMPTDISTILL_INLINE void maximum(const Lanes& a, const Lanes& b, Lanes& out) {
+  out = _mm512_maskz_max_ps(0xffff, a, b);
+}
+
+/// 2^x for x <= 0 to 4e-5 of its value, far below what rounding to bfloat16 leaves; about 1e-38
+/// where it is less. NaN stays NaN.
+PROMPTDISTILL_BF16 PROMPTDISTILL_INLINE void exp2(Lanes& x) {
+  Lanes limited;
+  maximum(Lanes{} - 126.0f, x, limited);
+  const Lanes shifted = limited + 12582912.0f;  // rounds to an integer
+  const Lanes r = limited - (shifted - 12582912.0f);
+  Lanes p = r * 9.6181291e-3f + 5.5504109e-2f;  // (ln 2)^n / n!
+  p = p * r + 2.4022651e-1f;
+  p = p * r + 6.9314718e-1f;
+  p = p * r + 1.0f;
+  Words bits, power;
+  std::memcpy(&bits, &shifted, 64);
+  std::memcpy(&power, &p, 64);
+  power += bits << 23;  // the integer, in shifted's low bits, to the exponent
+  std::memcpy(&x, &power, 64);
+}
+
+/// One tile of queries over one packed block of keys, the rows [first, first + kKeyBlock).
+PROMPTDISTILL_BF16 inline void attend_tile(TaskState& state,
+                                           std::int64_t row,
+                                           std::int64_t first,
+                                           float scale) {  // times log2(e)
+  const RowRange* const ranges = state.ranges.data() + row;
+  std::int64_t begin = ranges[0].begin, end = ranges[0].end;  // seen by any query
+  std::int64_t all_begin = begin, all_end = end;              // seen by every one
+  for (int r = 1; r < kTileRows; ++r) {
+    begin = std::min(begin, ranges[r].begin);
+    end = std::max(end, ranges[r].end);
+    all_begin = std::max(all_begin, ranges[r].begin);
+    all_end = std::min(all_end, ranges[r].end);
+  }
+  if (end <= first || begin >= first + kKeyBlock) return;
+  const std::int64_t seen = std::min(kKeyBlock, end - first);
+  const std::int64_t size = state.size, depth = size / 2;
+  const auto* const queries = reinterpret_cast<const std::int32_t*>(
+      state.queries.const_data_ptr<c10::BFloat16>() + row * size);
+  const auto* const keys = state.packed_keys.const_data_ptr<std::int32_t>();
+  alignas(64) float scores[kTileRows][kKeyBlock];
+  const std::int64_t width = (seen + kLanes - 1) / kLanes * kLanes;
+  for (std::int64_t key = 0; key < width; key += kTileLanes * kLanes) {
+    Lanes sums[kTileRows][kTileLanes] = {};
+    multiply_tile(queries, depth, keys + key, kKeyBlock, depth, sums, TileRows{});
+    for (int r = 0; r < kTileRows; ++r)
+      for (int t = 0; t < kTileLanes; ++t) store(sums[r][t], scores[r] + key + t * kLanes);
+  }
+  if (all_begin > first || all_end < first + width) {
+    for (int r = 0; r < kTileRows; ++r) {
+      const std::int64_t from = std::clamp<std::int64_t>(ranges[r].begin - first, 0, width),
+                         to = std::clamp<std::int64_t>(ranges[r].end - first, from, width);
+      std::fill(scores[r], scores[r] + from, -std::numeric_limits<float>::infinity());
+      std::fill(scores[r] + to, scores[r] + width, -std::numeric_limits<float>::infinity());
+    }
+  }
+  alignas(64) c10::BFloat16 powers[kTileRows][kKeyBlock];
+  float* const values = state.values.mutable_data_ptr<float>() + row * size;
+  float corrections[kTileRows];
+  for (int r = 0; r < kTileRows; ++r) {
+    Lanes best, block;
+    load(scores[r], best);
+    for (std::int64_t key = kLanes; key < width; key += kLanes) {
+      load(scores[r] + key, block);
+      maximum(best, block, best);
+    }
+    float& largest = state.largest[static_cast<std::size_t>(row + r)];
+    const float now = std::max(largest, largest_of(best));
+    // A query that has seen nothing yet: what it gathers here is wiped out by its first correction.
+    const float base = now == -std::numeric_limits<float>::infinity() ? 0 : now;
+    Lanes total = {};
+    for (std::int64_t key = 0; key < width; key += kLanes) {
+      load(scores[r] + key, block);
+      block = block * scale - base * scale;
+      exp2(block);
+      total += block;
+      const auto rounded = _mm512_cvtneps_pbh(block);
+      std::memcpy(powers[r] + key, &rounded, 32);
+    }
+    corrections[r] = largest == now ? 1 : std::exp2((largest - base) * scale);
+    float& sum_so_far = state.total[static_cast<std::size_t>(row + r)];
+    sum_so_far = sum_so_far * corrections[r] + sum(total);
+    largest = now;
+  }
+  const auto* const weights = reinterpret_cast<const std::int32_t*>(powers[0]);
+  const auto* const packed = state.packed_values.const_data_ptr<std::int32_t>();
+  const std::int64_t pairs = width / 2;
+  std::int64_t d = 0;
+  for (; d + kTileLanes * kLanes <= size; d += kTileLanes * kLanes) {
+    Lanes sums[kTileRows][kTileLanes];
+    for (int r = 0; r < kTileRows; ++r)
+      for (int t = 0; t < kTileLanes; ++t) {
+        load(values + r * size + d + t * kLanes, sums[r][t]);
+        sums[r][t] *= corrections[r];
+      }
+    multiply_tile(weights, kKeyBlock / 2, packed + d, size, pairs, sums, TileRows{});
+    for (int r = 0; r < kTileRows; ++r)
+      for (int t = 0; t < kTileLanes; ++t) store(sums[r][t], values + r * size + d + t * kLanes);
+  }
+  for (; d < size; d += kLanes) {
+    Lanes sums[kTileRows][1];
+    for (int r = 0; r < kTileRows; ++r) {
+      load(values + r * size + d, sums[r][0]);
+      sums[r][0] *= corrections[r];
+    }
+    multiply_tile(weights, kKeyBlock / 2, packed + d, size, pairs, sums, TileRows{});
+    for (int r = 0; r < kTileRows; ++r) store(sums[r][0], values + r * size + d);
+  }
+}
+
+}  // namespace detail
+
+#endif
+
+/// Whether attend_many can take these on this machine.
+inline bool attends_many(const at::Tensor& queries,  // [Tq, H, D]
+                         const at::Tensor& keys,     // [G, rows, D]
+                         const at::Tensor& values) {
+#if defined(__x86_64__)
+  const std::int64_t size = queries.size(2);
+  const auto fits = [&](const at::Tensor& tensor) {
+    return readable(tensor) && tensor.scalar_type() == at::kBFloat16 && tensor.stride(1) == size;
+  };
+  static const bool machine =
+      __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  return machine && size % kLanes == 0 && fits(queries) && fits(keys) && fits(values);
+#else
+  return false && queries.defined() && keys.defined() && values.defined();
+#endif
+}
+
+/// softmax(q . k / sqrt(D)) v of each token over its range of rows; products of bfloat16 are summed
+/// in float32, powers rounded to bfloat16 before they weigh the values. attends_many() must hold.
+inline void attend_many(const at::Tensor& queries,         // [Tq, H, D]
+                        const at::Tensor& keys,            // [G, rows, D]
+                        const at::Tensor& values,          // [G, rows, D]
+                        std::span<const RowRange> ranges,  // [Tq], begins and ends ascending
+                        const at::Tensor& out) {           // [Tq, H * D]
+#if defined(__x86_64__)
+  using detail::kKeyBlock;
+  using detail::kTokenBlock;
+  const std::int64_t tokens = queries.size(0), heads = queries.size(1), size = queries.size(2),
+                     groups = keys.size(0), share = heads / groups,
+                     blocks = (tokens + kTokenBlock - 1) / kTokenBlock;
+  const auto scale = static_cast<float>(std::numbers::log2e / std::sqrt(static_cast<double>(size)));
+  const auto* const q = queries.const_data_ptr<c10::BFloat16>();
+  const auto* const k = keys.const_data_ptr<c10::BFloat16>();
+  const auto* const v = values.const_data_ptr<c10::BFloat16>();
+  auto* const o = out.mutable_data_ptr<c10::BFloat16>();
+  const std::int64_t query_stride = queries.stride(0), key_stride = keys.stride(0),
+                     value_stride = values.stride(0), out_stride = out.stride(0);
+  const auto run_task = [&](detail::TaskState& state, std::int64_t task) {
+    // The last tokens see most: first, so that no thread is left alone with them.
+    const std::int64_t group = task % groups, block = blocks - 1 - task / groups,
+                       first = block * kTokenBlock, count = std::min(kTokenBlock, tokens - first),
+                       rows = share * count,
+                       padded =
+                           (rows + detail::kTileRows - 1) / detail::kTileRows * detail::kTileRows;
+    auto* const block_queries = state.queries.mutable_data_ptr<c10::BFloat16>();
+    for (std::int64_t row = 0; row < padded; ++row) {
+      const bool real = row < rows;
+      const std::int64_t token = first + (real ? row % count : 0),
+                         head = group * share + (real ? row / count : 0);
+      const auto* const from = q + token * query_stride + head * size;
+      std::copy(from, from + size, block_queries + row * size);
+      const auto at = static_cast<std::size_t>(row);
+      state.ranges[at] = real ? ranges[static_cast<std::size_t>(token)] : state.ranges[0];
+      state.largest[at] = -std::numeric_limits<float>::infinity();
+      state.total[at] = 0;
+    }
+    std::fill_n(state.values.mutable_data_ptr<float>(), padded * size, 0.0f);
+    const std::int64_t begin = ranges[static_cast<std::size_t>(first)].begin,
+                       end = ranges[static_cast<std::size_t>(first + count - 1)].end;
+    for (std::int64_t key = begin / kKeyBlock * kKeyBlock; key < end; key += kKeyBlock) {
+      const std::int64_t there = std::min(kKeyBlock, end - key);
+      detail::pack_keys(k + group * key_stride + key * size, there, size,
+                        state.packed_keys.mutable_data_ptr<std::int32_t>());
+      detail::pack_values(v + group * value_stride + key * size, there, size,
+                          state.packed_values.mutable_data_ptr<std::int32_t>());
+      for (std::int64_t row = 0; row < padded; row += detail::kTileRows)
+        detail::attend_tile(state, row, key, scale);
+    }
+    const float* const sums = state.values.const_data_ptr<float>();
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const std::int64_t token = first + row % count, head = group * share + row / count;
+      const float total = state.total[static_cast<std::size_t>(row)];
+      for (std::int64_t d = 0; d < size; ++d)
+        o[token * out_stride + head * size + d] =
+            static_cast<c10::BFloat16>(sums[row * size + d] / total);
+    }
+  };
+  std::atomic<std::int64_t> next{0};
+  const at::Tensor threads = at::empty({at::get_num_threads()}, at::kByte);
+  parallel_for(threads, 1, [&](std::int64_t, std::int64_t) {
+    const std::int64_t rows = share * std::min(kTokenBlock, tokens);
+    detail::TaskState state((rows + detail::kTileRows - 1) / detail::kTileRows * detail::kTileRows,
+                            size);
+    for (std::int64_t task = next++; task < groups * blocks; task = next++) run_task(state, task);
+  });
+#endif
+}
+
+}  // namespace promptdistill::cpu

@@ -1,0 +1,189 @@
+#pragma once
+// SPDX-FileCopyrightText: 2026 The promptdistill authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Attention of one token over a cache, which is read once, by all threads.
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "promptdistill/model/cpu/lanes.hpp"
+
+namespace promptdistill::cpu {
+
+inline constexpr std::int64_t kRowBlock = 256;  // cache rows of one task; their scores stay in L1
+inline constexpr std::int64_t kMaxHeadDim = 256;
+
+/// What one task leaves: for each of its queries the largest score, the sum of the others' powers
+/// relative to it, and the values weighted by them.
+struct PartialAttention {
+  float* largest;  // [R]
+  float* total;    // [R]
+  float* values;   // [R, D]
+};
+
+/// `kQueries` queries that share a KV head over `rows` rows of its cache.
+template <int kQueries, class T>
+PROMPTDISTILL_INLINE void attend_block(const float* queries,  // [R, D]
+                                       float scale,
+                                       const T* keys,    // [rows, D]
+                                       const T* values,  // [rows, D]
+                                       std::int64_t rows,
+                                       std::int64_t size,
+                                       PartialAttention out) {
+  constexpr std::int64_t kAhead = 4096 / sizeof(T);  // elements to ask for before they are read
+  Lanes scores[kQueries][kRowBlock / kLanes];
+  Lanes best[kQueries];
+  for (int r = 0; r < kQueries; ++r) best[r] = Lanes{} - std::numeric_limits<float>::infinity();
+  for (std::int64_t first = 0; first < rows; first += kLanes) {
+    const std::int64_t count = std::min(kLanes, rows - first);
+    Lanes products[kQueries][kLanes];
+    for (std::int64_t row = 0; row < count; ++row) {
+      const T* const key = keys + (first + row) * size;
+      Lanes sums[kQueries] = {};
+      for (std::int64_t d = 0; d < size; d += kLanes) {
+        Lanes k;
+        load(key + d, k);
+        if (d * sizeof(T) % 64 == 0) prefetch(key + d + kAhead);
+        unrolled<kQueries>([&](auto r) __attribute__((always_inline)) {
+          Lanes q;
+          load(queries + r * size + d, q);
+          sums[r] += q * k;
+        });
+      }
+      unrolled<kQueries>([&](auto r)
+                             __attribute__((always_inline)) { products[r][row] = sums[r]; });
+    }
+    for (int r = 0; r < kQueries; ++r) {
+      for (std::int64_t row = count; row < kLanes; ++row) products[r][row] = Lanes{};
+      Lanes& block = scores[r][first / kLanes];
+      sum_each(products[r], block);
+      block *= scale;
+      for (std::int64_t row = count; row < kLanes; ++row)
+        block[row] = -std::numeric_limits<float>::infinity();
+      best[r] = block > best[r] ? block : best[r];
+    }
+  }
+  const std::int64_t blocks = (rows + kLanes - 1) / kLanes;
+  for (int r = 0; r < kQueries; ++r) {
+    float largest = best[r][0];
+    for (std::int64_t i = 1; i < kLanes; ++i) largest = std::max(largest, best[r][i]);
+    Lanes total = {};
+    for (std::int64_t b = 0; b < blocks; ++b) {
+      scores[r][b] -= largest;
+      exp(scores[r][b]);
+      total += scores[r][b];
+    }
+    out.largest[r] = largest;
+    out.total[r] = sum(total);
+  }
+  const auto weights = [&](int r) __attribute__((always_inline)) {
+    return reinterpret_cast<const float*>(scores[r]);
+  };
+  const auto add_rows = [&]<int kTile>(std::int64_t d) __attribute__((always_inline)) {
+    Lanes sums[kQueries][kTile] = {};
+    for (std::int64_t row = 0; row < rows; ++row) {
+      unrolled<kTile>([&](auto t) __attribute__((always_inline)) {
+        const T* const value = values + row * size + d + t * kLanes;
+        Lanes v;
+        load(value, v);
+        if constexpr (t * kLanes * sizeof(T) % 64 == 0) prefetch(value + kAhead);
+        unrolled<kQueries>([&](auto r) __attribute__((always_inline)) {
+          sums[r][t] += weights(r)[row] * v;
+        });
+      });
+    }
+    unrolled<kQueries>([&](auto r) __attribute__((always_inline)) {
+      unrolled<kTile>([&](auto t) __attribute__((always_inline)) {
+        store(sums[r][t], out.values + r * size + d + t * kLanes);
+      });
+    });
+  };
+  std::int64_t d = 0;
+  for (; d + 4 * kLanes <= size; d += 4 * kLanes) add_rows.template operator()<4>(d);
+  for (; d < size; d += kLanes) add_rows.template operator()<1>(d);
+}
+
+/// Whether attend_one can take these.
+inline bool attends_one(const at::Tensor& queries,  // [H, D]
+                        const at::Tensor& keys,     // [G, rows, D]
+                        const at::Tensor& values) {
+  const std::int64_t size = queries.size(1);
+  return readable(queries) && readable(keys) && readable(values) && keys.stride(1) == size &&
+         values.stride(1) == size && queries.scalar_type() == keys.scalar_type() &&
+         keys.scalar_type() == values.scalar_type() && size % kLanes == 0 && size <= kMaxHeadDim;
+}
+
+/// softmax(q . k / sqrt(D)) v for one token that sees every row, in float32 and rounded once.
+/// attends_one() must hold.
+template <class T>
+void attend_one(const at::Tensor& queries,  // [H, D]
+                const at::Tensor& keys,     // [G, rows, D]
+                const at::Tensor& values,   // [G, rows, D]
+                const at::Tensor& out) {    // [H * D]
+  const std::int64_t heads = queries.size(0), size = queries.size(1), groups = keys.size(0),
+                     rows = keys.size(1), share = heads / groups,
+                     blocks = (rows + kRowBlock - 1) / kRowBlock;
+  const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(size)));
+  const at::Tensor wide = queries.to(at::kFloat).contiguous();
+  const at::Tensor partial = at::empty({groups * blocks, share, size + 2}, wide.options());
+  const float* const q = wide.const_data_ptr<float>();
+  const T* const all_keys = keys.const_data_ptr<T>();
+  const T* const all_values = values.const_data_ptr<T>();
+  const std::int64_t key_stride = keys.stride(0), value_stride = values.stride(0);
+  float* const partials = partial.mutable_data_ptr<float>();
+  const std::int64_t partial_size = share * (size + 2);
+  parallel_for(
+      partial.select(2, 0).select(1, 0),
+      1, [&](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
+        for (std::int64_t task = begin; task < end; ++task) {
+          const std::int64_t group = task / blocks, first = task % blocks * kRowBlock,
+                             count = std::min(kRowBlock, rows - first);
+          const T* const k = all_keys + group * key_stride + first * size;
+          const T* const v = all_values + group * value_stride + first * size;
+          float* const largest = partials + task * partial_size;
+          const auto run = [&]<int kQueries>(std::int64_t head) __attribute__((always_inline)) {
+            attend_block<kQueries>(
+                q + (group * share + head) * size, scale, k, v, count, size,
+                {largest + head, largest + share + head, largest + 2 * share + head * size});
+          };
+          std::int64_t head = 0;
+          for (; head + 4 <= share; head += 4) run.template operator()<4>(head);
+          if (share - head == 3) run.template operator()<3>(head);
+          if (share - head == 2) run.template operator()<2>(head);
+          if (share - head == 1) run.template operator()<1>(head);
+        }
+      });
+  T* const output = out.mutable_data_ptr<T>();
+  detail::run_wide([&]() __attribute__((always_inline)) {
+    for (std::int64_t head = 0; head < heads; ++head) {
+      const float* const first = partials + head / share * blocks * partial_size;
+      const std::int64_t own = head % share;
+      float largest = first[own];
+      for (std::int64_t block = 1; block < blocks; ++block)
+        largest = std::max(largest, first[block * partial_size + own]);
+      float total = 0;
+      Lanes sums[kMaxHeadDim / kLanes] = {};
+      for (std::int64_t block = 0; block < blocks; ++block) {
+        const float* const part = first + block * partial_size;
+        const float weight = std::exp(part[own] - largest);
+        total += weight * part[share + own];
+        for (std::int64_t d = 0; d < size; d += kLanes) {
+          Lanes value;
+          load(part + 2 * share + own * size + d, value);
+          sums[d / kLanes] += weight * value;
+        }
+      }
+      for (std::int64_t d = 0; d < size; d += kLanes) {
+        sums[d / kLanes] /= total;
+        store(sums[d / kLanes], output + head * size + d);
+      }
+    }
+  });
+}
+
+}  // namespace promptdistill::cpu
