@@ -42,6 +42,9 @@ TEST_CASE("a method is read back from its text", "[baseline]") {
   CHECK(method.placement == Placement::kAfter);
   CHECK(parse_method("snapkv:window=8,capacity=32").snap_kv.capacity == 32);  // in any order
   CHECK(parse_method("promptdistill:window=8,scorer=window").distill.window == 8);
+  MethodOptions unused = parse_method("promptdistill:stages=2:16");
+  unused.distill.window = 8;  // of a scorer that was not chosen: a text that says it is refused
+  CHECK(to_string(unused) == "promptdistill:stages=2:16");
 }
 
 TEST_CASE("a method's text is checked", "[baseline]") {
@@ -180,6 +183,7 @@ TEST_CASE("each row of a batch is evicted as the same prompt alone", "[baseline]
 TEST_CASE("GemFilter's forms keep the same tokens and report the whole prompt's", "[baseline]") {
   const CausalLm lm = tiny("tiny-untied");
   std::mt19937_64 random(9);
+  CHECK(!gem_filter(lm, {5, 6, 7}, {1, 3, 5}).scores.defined());  // all are kept: no pass
   for (int draw = 0; draw < 20; ++draw) {
     const auto count = static_cast<std::int64_t>(2 + random() % 120);
     const Ids ids = random_ids(random, count, lm.config.vocab_size);
