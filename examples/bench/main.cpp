@@ -92,7 +92,7 @@ void run(const ex::BenchFlags& flags) {
   const ex::SummaryContext context{.config = config,
                                    .dtype = lm.dtype(),
                                    .new_tokens = flags.run_settings().new_tokens,
-                                   .chunked = flags.prefill_chunk.has_value(),
+                                   .prefill_chunk = flags.prefill_chunk,
                                    .weight_bytes_read = weight_bytes_read(lm)};
   const ex::BenchReport report =
       ex::make_report(header, flags.model.name(), results.records(), context, flags.lengths,

@@ -17,7 +17,6 @@
 #include "examples/bench/peak_rss.hpp"
 #include "examples/bench/records.hpp"
 #include "examples/common/memory_meter.hpp"
-#include "examples/common/program.hpp"
 #include "examples/common/progress.hpp"
 #include "promptdistill/baseline/method.hpp"
 #include "promptdistill/model/causal_lm.hpp"
@@ -36,15 +35,6 @@ struct RunSettings {
 };
 
 namespace detail {
-
-template <class Options>
-void set_chunk(Options& options, std::optional<std::int64_t> chunk) {
-  if constexpr (requires { options.prefill_chunk = chunk; }) {
-    options.prefill_chunk = chunk;
-  } else if (chunk) {
-    throw UsageError("--prefill-chunk: this promptdistill prefills in one piece");
-  }
-}
 
 /// The most that the device's allocator has held since reset; 0 for the CPU and where LibTorch does
 /// not say.
@@ -93,7 +83,7 @@ inline GenerateResult run_once(const CausalLm& lm,
                                const LayerProgress& progress = {}) {
   GenerateOptions options;
   options.max_new_tokens = settings.new_tokens;
-  detail::set_chunk(options.prefill, settings.prefill_chunk);
+  options.prefill.prefill_chunk = settings.prefill_chunk;
   options.prefill.progress = [&](const PrefillProgress& at) {
     if (interrupted()) throw Interrupted();
     if (progress) progress(at);

@@ -31,7 +31,7 @@ struct SummaryContext {
   ModelConfig config;
   at::ScalarType dtype = at::kFloat;
   std::int64_t new_tokens = 0;
-  bool chunked = false;
+  std::optional<std::int64_t> prefill_chunk;
   std::int64_t weight_bytes_read = 0;  // by a decode step
 };
 
@@ -128,10 +128,12 @@ inline MethodSummary summarize(const Records& records,
     out.memory = record;
     out.cache_bytes = record.cache_bytes;
   }
-  out.predicted = predict(
-      context.config, {.prompt_tokens = length, .room = context.new_tokens, .dtype = context.dtype},
-      method.options);
-  if (context.chunked) out.predicted.peak_bytes.reset();  // planned without chunks
+  PlanRequest request;
+  request.prompt_tokens = length;
+  request.room = context.new_tokens;
+  request.dtype = context.dtype;
+  request.prefill_chunk = context.prefill_chunk;
+  out.predicted = predict(context.config, request, method.options);
   return out;
 }
 

@@ -259,7 +259,9 @@ TEST_CASE("bench defaults fit any depth and chosen methods are all there is", "[
 TEST_CASE("predictions are the planner's, of the method that is run", "[examples]") {
   const ModelConfig config =
       examples::random_config(examples::random_shape("llama-3.1-8b-4-layers"), 32);
-  const PlanRequest request{.prompt_tokens = 8192, .room = 64};
+  PlanRequest request;
+  request.prompt_tokens = 8192;
+  request.room = 64;
   const auto of = [&](const std::string& method) {
     return examples::predict(config, request, parse_method(method));
   };
