@@ -17,7 +17,6 @@
 #include "examples/bench/peak_rss.hpp"
 #include "examples/bench/records.hpp"
 #include "examples/common/memory_meter.hpp"
-#include "examples/common/program.hpp"
 #include "examples/common/progress.hpp"
 #include "promptdistill/baseline/method.hpp"
 #include "promptdistill/model/causal_lm.hpp"

@@ -178,6 +178,28 @@ TEST_CASE("memory is measured once and goes on as well", "[examples]") {
   CHECK(contains(resumed.back(), "snapkv"));
 }
 
+TEST_CASE("bench prefills in chunks, as planned", "[examples]") {
+  const Shell shell;
+  const auto measured = [&](const std::string& flags) {
+    const ProgramRun ran = shell(kBench + "--suite memory --lengths 300 --method " +
+                                 "promptdistill:stages=3:20 --json - " + flags);
+    INFO(ran.err);
+    REQUIRE(ran.code == 0);
+    return json::parse(ran.out);
+  };
+  const json whole = measured(""), chunked = measured("--prefill-chunk 50");
+  CHECK(chunked.at("settings").at("prefill_chunk") == 50);
+  for (std::size_t m = 0; m < 2; ++m) {
+    for (const json& run : {whole, chunked}) {
+      const json& result = run.at("results").at(m);
+      CHECK(result.at("peak_tensor_bytes").get<double>() ==
+            Approx(result.at("predicted_peak_bytes").get<double>()).epsilon(0.1));
+    }
+    CHECK(chunked.at("results").at(m).at("peak_tensor_bytes") <
+          whole.at("results").at(m).at("peak_tensor_bytes"));
+  }
+}
+
 TEST_CASE("other settings, damage and a busy or closed folder are refused", "[examples]") {
   const Shell shell;
   const std::string command =
@@ -259,7 +281,9 @@ TEST_CASE("bench defaults fit any depth and chosen methods are all there is", "[
 TEST_CASE("predictions are the planner's, of the method that is run", "[examples]") {
   const ModelConfig config =
       examples::random_config(examples::random_shape("llama-3.1-8b-4-layers"), 32);
-  const PlanRequest request{.prompt_tokens = 8192, .room = 64};
+  PlanRequest request;
+  request.prompt_tokens = 8192;
+  request.room = 64;
   const auto of = [&](const std::string& method) {
     return examples::predict(config, request, parse_method(method));
   };
