@@ -19,6 +19,7 @@
 #include "examples/bench/bench_model.hpp"
 #include "examples/bench/machine.hpp"
 #include "examples/bench/measure.hpp"
+#include "examples/common/method_flags.hpp"
 #include "examples/common/model_flags.hpp"
 #include "examples/common/program.hpp"
 
@@ -50,9 +51,9 @@ struct BenchFlags {
         ->capture_default_str()
         ->group(group);
     app.add_option("--method", methods,
-                   "NAME or NAME:key=value,..., e.g. promptdistill:stages=14:512,truncate=all; may "
-                   "be given again (default: all methods at equal budgets). Full attention is "
-                   "always one")
+                   std::string(kMethodHelp) +
+                       "; may be given again (default: all at equal budgets). Full attention is "
+                       "always one")
         ->group(group)
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -89,7 +90,7 @@ struct BenchFlags {
     } else {
       chosen = {detail::full_attention()};
       for (const std::string& text : methods) {
-        const BenchMethod method{text, reading_flags([&] { return parse_method(text); })};
+        const BenchMethod method{text, read_method(text)};
         const std::string known_as = method.text();
         if (std::none_of(chosen.begin(), chosen.end(),
                          [&](const BenchMethod& other) { return other.text() == known_as; }))
