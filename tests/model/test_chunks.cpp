@@ -186,8 +186,9 @@ TEST_CASE("without a policy the operations are those of a loop without the hook"
     // The checks that open a prefill, then the plain loop.
     ids.min().item<std::int64_t>();
     ids.max().item<std::int64_t>();
+    const at::Tensor device_ids = ids.to(lm.device());
     TokenFrame frame = TokenFrame::from_prompt({}, {20}, {0});
-    frame = frame.with_hidden(lm.model.embed_tokens.index_select(0, ids.narrow(0, 0, 20)));
+    frame = frame.with_hidden(lm.model.embed_tokens.index_select(0, device_ids));
     LiveTokens live{frame, lm.rope.at_positions(frame.positions(), lm.dtype(), 20), 0};
     for (std::int64_t l = 0; l < lm.layers(); ++l) {
       const DecoderLayer& layer = lm.model.layers[static_cast<std::size_t>(l)];

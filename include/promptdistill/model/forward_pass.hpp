@@ -259,7 +259,8 @@ class ForwardPass {
     for (std::int64_t b = 0; b < frame.batch(); ++b) {
       const bool complete = b + 1 < frame.batch() || chunk.rest == 0;
       eviction_.evict({live.first_row + b, layer, frame.row(queries, b).transpose(0, 1),
-                       frame.row(frame.positions(), b), prefill_, complete, cache_.room()},
+                       frame.row(frame.positions(), b), prefill_, complete, cache_.room(),
+                       model_.layers[static_cast<std::size_t>(layer)].self_attn.sliding_window},
                       live.cache_of(cache_, b, layer));
     }
   }
