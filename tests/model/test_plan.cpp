@@ -4,6 +4,7 @@
 // Plans against what a prefill then holds and does: cache bytes, peak, rows, and FLOPs counted
 // anew.
 
+#include "examples/bench/random_model.hpp"
 #include "examples/common/memory_meter.hpp"
 #include "promptdistill/io/safetensors_folder.hpp"
 #include "promptdistill/model/plan.hpp"
@@ -157,35 +158,6 @@ TEST_CASE("planned caches of the rivals are those of their rules", "[model]") {
   }
 }
 
-/// A model of this config with random weights.
-CausalLm random_lm(const ModelConfig& config, at::ScalarType dtype) {
-  const std::int64_t e = config.hidden_size, q = config.num_attention_heads * config.head_dim,
-                     kv = config.num_key_value_heads * config.head_dim,
-                     m = config.intermediate_size;
-  const auto linear = [&](std::int64_t out, std::int64_t in) {
-    return Linear{at::randn({out, in}).mul_(0.05).to(dtype), {}};
-  };
-  const RmsNorm norm{at::ones({e}).to(dtype)};
-  CausalLm lm;
-  lm.config = config;
-  lm.model.embed_tokens = at::randn({config.vocab_size, e}).to(dtype);
-  for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) {
-    DecoderLayer layer;
-    layer.input_layernorm = layer.post_attention_layernorm = norm;
-    layer.self_attn.q_proj = linear(q, e);
-    layer.self_attn.k_proj = linear(kv, e);
-    layer.self_attn.v_proj = linear(kv, e);
-    layer.self_attn.o_proj = linear(e, q);
-    layer.self_attn.head_dim = config.head_dim;
-    layer.mlp = {linear(m, e), linear(m, e), linear(e, m)};
-    lm.model.layers.push_back(std::move(layer));
-  }
-  lm.model.norm = norm;
-  lm.lm_head = lm.model.embed_tokens;
-  lm.rope = Rope(config, at::kCPU);
-  return lm;
-}
-
 std::int64_t measured_peak(const CausalLm& lm,
                            const PlanRequest& request,
                            const DistillOptions& options) {
@@ -210,8 +182,7 @@ TEST_CASE("the planned peak is within a tenth of the measured one", "[model]") {
                llama(256, 4, 8, 2, 16, 32, 64), llama(8, 4, 2, 1, 4, 8, 1000000));
   const auto dtype = GENERATE(at::kFloat, at::kBFloat16);
   at::set_num_threads(1);
-  at::manual_seed(3);
-  const CausalLm lm = random_lm(config, dtype);
+  const CausalLm lm = examples::random_model(config, dtype, at::kCPU, 3);
   for (const DistillOptions& setting :
        {DistillOptions{}, staged({{0, Count{200}}}), windowed({{0, Count{100}}}, 64, 1),
         windowed({{1, Count{600}}, {2, Count{100}}}, 16, kTruncateAll)}) {

@@ -134,7 +134,7 @@ class PlanWalk {
                        5 * std::min(second, Checked(kQueryBlock)) * Checked(tokens_));
     hold(second, beside + hidden(second) + attended);
     hold(second, beside + hidden(second) + 2 * mlp(second));
-    hold(second, beside + hidden(second) + mlp(second) + hidden(second));
+    hold(second, beside + 2 * hidden(second) + mlp(second));
     if (after)
       hold(in, hidden(in) + queries(at_once(in) == in ? in : all(scoring)) +
                    std::max(scores(scoring), hidden(out)));
@@ -172,7 +172,7 @@ class PlanWalk {
   void score_only(std::int64_t kept) {
     const Checked live = all(tokens_);
     start_layer(kept);
-    hold(live, hidden(live) + hidden(live));
+    hold(live, 2 * hidden(live));
     hold(live, 2 * hidden(live) + keys(live) + std::max(2 * keys(live), scores(1)));
     plan_.prefill.projections +=
         live.real() * sizes_.key_flops() / 2 + all(1).real() * sizes_.query_flops() / 2;
