@@ -6,6 +6,7 @@
 
 #include "examples/bench/random_model.hpp"
 #include "examples/common/memory_meter.hpp"
+#include "promptdistill/baseline/snap_kv.hpp"
 #include "promptdistill/io/safetensors_folder.hpp"
 #include "promptdistill/model/plan.hpp"
 #include "tests/catch.hpp"
@@ -158,9 +159,11 @@ TEST_CASE("planned caches of the rivals are those of their rules", "[model]") {
   }
 }
 
+template <class Eviction = KeepCache>
 std::int64_t measured_peak(const CausalLm& lm,
                            const PlanRequest& request,
-                           const DistillOptions& options) {
+                           const DistillOptions& options,
+                           Eviction eviction = {}) {
   const at::Tensor given = ids_for(lm, request);
   const std::vector<std::int64_t> lengths(static_cast<std::size_t>(request.batch),
                                           request.prompt_tokens);
@@ -170,7 +173,7 @@ std::int64_t measured_peak(const CausalLm& lm,
   const at::Tensor ids = given.clone();
   KvCache cache = lm.make_cache(request.batch, request.room);
   const PrefillResult result =
-      lm.prefill(ids, lengths, cache, make_distiller(options), prefill_options);
+      lm.prefill(ids, lengths, cache, make_distiller(options), prefill_options, eviction);
   lm.logits(result.last_hidden);
   return meter.peak_bytes();
 }
@@ -205,6 +208,25 @@ TEST_CASE("the planned peak is within a tenth of the measured one", "[model]") {
             Approx(1).margin(chunk > 0 && placement == Placement::kAfter ? 0.2 : 0.1));
     }
   }
+}
+
+TEST_CASE("SnapKV's planned peak is within a tenth of the measured one", "[model]") {
+  const ModelConfig config =
+      GENERATE(llama(256, 4, 8, 2, 32, 700, 64), llama(128, 4, 8, 1, 64, 64, 64));
+  const auto dtype = GENERATE(at::kFloat, at::kBFloat16);
+  const std::optional<std::int64_t> chunk =
+      GENERATE(std::optional<std::int64_t>{}, std::optional<std::int64_t>{256});
+  at::set_num_threads(1);
+  const CausalLm lm = examples::random_model(config, dtype, at::kCPU, 3);
+  PlanRequest request = request_of(1500, dtype);
+  request.room = 32;
+  request.prefill_chunk = chunk;
+  INFO("hidden " << config.hidden_size << ", chunk " << chunk.value_or(0) << ", "
+                 << at::toString(dtype));
+  const double planned = static_cast<double>(plan_snap_kv(config, request, 100, 16).peak_bytes);
+  CHECK(planned / static_cast<double>(measured_peak(
+                      lm, request, {}, SnapKv({.capacity = 116, .window = 16, .pool = 5}))) ==
+        Approx(1).margin(0.1));
 }
 
 TEST_CASE("parameters are counted from the config as the checkpoint holds them", "[model]") {

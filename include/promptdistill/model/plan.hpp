@@ -153,13 +153,14 @@ class PlanWalk {
     tokens_ = kept;
   }
 
-  /// The layer just run has its cache cut to `rows` per KV head, chosen by the last `window`
-  /// queries.
-  void evict(std::int64_t rows, std::int64_t window) {
-    const Checked live = all(tokens_);
-    hold(live, hidden(live) + queries(live) + std::max(scores(window), cache(rows, true)));
-    resize_cache(plan_.layers.back(), rows, true);
-    plan_.prefill.selection += live.real() * static_cast<double>(window) * sizes_.score_flops();
+  /// A layer's cache is cut to `rows` per KV head, chosen by the last `window` queries.
+  void evict(std::int64_t layer, std::int64_t rows, std::int64_t window) {
+    const Checked live = at_once(all(tokens_));
+    LayerPlan& cut = plan_.layers[static_cast<std::size_t>(layer)];
+    hold(cut, live, hidden(live) + queries(live) + std::max(mass(window), cache(rows, true)));
+    resize_cache(cut, rows, true);
+    plan_.prefill.selection +=
+        all(tokens_).real() * static_cast<double>(window) * sizes_.score_flops();
   }
 
   /// The layer just run keeps no cache.
@@ -240,6 +241,16 @@ class PlanWalk {
     return logits + std::max(wide_keys, window > 1 ? logits : 0);
   }
 
+  /// attention_mass of baseline/, one prompt after another: float32 keys, logits of some queries at
+  /// once and their softmax.
+  Checked mass(std::int64_t window) const {
+    const std::int64_t together =
+        (std::int64_t{1} << 22) / std::max<std::int64_t>(sizes_.heads * tokens_, 1);
+    const std::int64_t block = std::min(window, std::max<std::int64_t>(together, 16));
+    const Checked wide_keys = request_.dtype == at::kFloat ? 0 : 4 * sizes_.keys * tokens_;
+    return wide_keys + 2 * 4 * Checked(sizes_.heads) * block * tokens_;
+  }
+
   /// Keys that a query of the layer under way sees, on average.
   double seen() const {
     const auto tokens = static_cast<double>(tokens_);
@@ -259,11 +270,11 @@ class PlanWalk {
 
   /// A moment at which `bytes` are held beside the caches, the ids, the stages' records, and the
   /// angles and positions of the `live` tokens of all prompts.
-  void hold(Checked live, Checked bytes) {
+  void hold(Checked live, Checked bytes) { hold(plan_.layers.back(), live, bytes); }
+  void hold(LayerPlan& layer, Checked live, Checked bytes) {
     const Checked sum = bytes + held_ + live * (sizes_.angles * size() + 8);
-    std::int64_t& peak = plan_.layers.back().peak_bytes;
-    peak = std::max(peak, sum.value());
-    plan_.peak_bytes = std::max(plan_.peak_bytes, peak);
+    layer.peak_bytes = std::max(layer.peak_bytes, sum.value());
+    plan_.peak_bytes = std::max(plan_.peak_bytes, layer.peak_bytes);
   }
 
   ModelSizes sizes_;
@@ -342,7 +353,8 @@ inline Plan plan_gem_filter(const ModelConfig& config,
 }
 
 /// SnapKV (arXiv 2404.14469): the full prefill, every layer's cache cut after its use to the last
-/// `window` rows and, for each KV head, the `budget` best of those before.
+/// `window` rows and, for each KV head, the `budget` best of those before. In chunks the last one
+/// cuts: until then all layers hold all rows.
 inline Plan plan_snap_kv(const ModelConfig& config,
                          const PlanRequest& request,
                          std::int64_t budget,
@@ -351,10 +363,15 @@ inline Plan plan_snap_kv(const ModelConfig& config,
                     "promptdistill: SnapKV's budget and window must be at least 1, got ", budget,
                     " and ", window);
   detail::PlanWalk walk(config, request);
+  const std::int64_t tokens = request.prompt_tokens;
+  const bool cuts = tokens - window > budget,
+             chunked = request.prefill_chunk.value_or(tokens) < tokens;
   for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) {
-    walk.layer(request.prompt_tokens);
-    if (request.prompt_tokens - window > budget) walk.evict(budget + window, window);
+    walk.layer(tokens);
+    if (cuts && !chunked) walk.evict(l, budget + window, window);
   }
+  for (std::int64_t l = 0; cuts && chunked && l < config.num_hidden_layers; ++l)
+    walk.evict(l, budget + window, window);
   return std::move(walk).finish();
 }
 
