@@ -18,20 +18,32 @@
 
 namespace promptdistill::examples {
 
-/// Throws std::runtime_error where write_file would find no folder to write in: better told before
-/// the work than after it.
+/// Throws std::runtime_error where write_file could not write: better told before the work than
+/// after it.
 inline void check_writable(const std::filesystem::path& path) {
+  struct stat status {};
+  const bool exists = ::stat(path.c_str(), &status) == 0;
+  const bool direct = exists && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  const bool is_folder = std::filesystem::is_directory(path);
-  if (is_folder || ::access(folder.c_str(), W_OK | X_OK) != 0) {
-    throw std::runtime_error("promptdistill: cannot write " + path.string() + ": " +
-                             std::strerror(is_folder ? EISDIR : errno));
+  int error = 0;
+  if (path.empty()) {
+    error = ENOENT;
+  } else if (exists && S_ISDIR(status.st_mode)) {
+    error = EISDIR;
+  } else if (direct ? ::access(path.c_str(), W_OK) != 0
+                    : ::access(folder.c_str(), W_OK | X_OK) != 0) {
+    error = errno;
+  }
+  if (error != 0) {
+    throw std::runtime_error("promptdistill: cannot write " +
+                             (path.empty() ? "''" : path.string()) + ": " + std::strerror(error));
   }
 }
 
 /// Fills a temporary file beside `path`, syncs it and renames it, so that `path` is the old file or
-/// the new one. A path that is no regular file (/dev/stdout, a pipe) is written to directly. Throws
-/// std::runtime_error naming the path and the reason.
+/// the new one, with the permissions that the old one had. A path that is no regular file
+/// (/dev/stdout, a pipe) is written to directly. Throws std::runtime_error naming the path and the
+/// reason.
 inline void write_file(std::filesystem::path path, std::string_view content) {
   const auto fail = [path](int error) {
     throw std::runtime_error("promptdistill: cannot write " + path.string() + ": " +
@@ -51,7 +63,8 @@ inline void write_file(std::filesystem::path path, std::string_view content) {
     if (written > 0) content.remove_prefix(static_cast<std::size_t>(written));
     if (written < 0 && errno != EINTR) error = errno;
   }
-  if (error == 0 && !direct && (::fchmod(file, 0644) != 0 || ::fsync(file) != 0)) error = errno;
+  const mode_t mode = exists ? status.st_mode & 07777 : 0644;
+  if (error == 0 && !direct && (::fchmod(file, mode) != 0 || ::fsync(file) != 0)) error = errno;
   if (::close(file) != 0 && error == 0) error = errno;
   if (!direct && error == 0 && ::rename(name.c_str(), path.c_str()) != 0) error = errno;
   if (!direct && error != 0) ::unlink(name.c_str());

@@ -275,6 +275,11 @@ TEST_CASE("a page is written whole, or not at all", "[examples]") {
   REQUIRE(read(path) == render(page_of({"new"})));
   REQUIRE(folder.files() == 1);
 
+  const auto mode = fs::perms::owner_read | fs::perms::owner_write;
+  fs::permissions(path, mode);
+  write_html(path, page);
+  REQUIRE(fs::status(path).permissions() == mode);
+
   fs::create_symlink("page.html", folder.path / "link.html");
   write_html(folder.path / "link.html", page);
   REQUIRE(fs::is_symlink(folder.path / "link.html"));
