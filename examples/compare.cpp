@@ -62,7 +62,7 @@ struct Flags {
         ->group(prompt);
     app.add_option("--tokens", tokens, "prompt lengths in tokens")
         ->delimiter(',')
-        ->check(CLI::PositiveNumber)
+        ->check(ex::at_least(1))
         ->capture_default_str()
         ->group(prompt);
     app.add_option("--fact", fact, "the sentence to plant")->capture_default_str()->group(prompt);
@@ -77,7 +77,7 @@ struct Flags {
     model.add_to(app);
     ex::add_prefill_chunk(app, prefill_chunk);
     app.add_option("--runs", runs, "runs of each method, in turn; medians are shown")
-        ->check(CLI::PositiveNumber)
+        ->check(ex::at_least(1))
         ->capture_default_str()
         ->group("Running");
     app.add_option("--new-tokens", new_tokens, "tokens to decode, the first one included")

@@ -74,7 +74,7 @@ struct Flags {
     method.add_to(app);
     const char* answer = "Answer";
     app.add_option("--max-new-tokens", max_new_tokens, "the answer's length at most")
-        ->check(CLI::PositiveNumber)
+        ->check(ex::at_least(1))
         ->capture_default_str()
         ->group(answer);
     app.add_option("--temperature", sampling.temperature, "0: greedy")

@@ -55,15 +55,15 @@ struct Flags {
         ->option_text("MODEL_DIR");
     const char* request = "Request";
     app.add_option("--prompt-tokens", prompt_tokens, "plan prompts of so many tokens")
-        ->check(CLI::PositiveNumber)
+        ->check(ex::at_least(1))
         ->group(request);
     app.add_option("--batch", batch, "prompts at once")
-        ->check(CLI::PositiveNumber)
+        ->check(ex::at_least(1))
         ->capture_default_str()
         ->group(request);
     app.add_option("--max-new-tokens", max_new_tokens,
                    "cache rows to reserve for the answer, as promptdistill-generate does")
-        ->check(CLI::PositiveNumber)
+        ->check(ex::at_least(1))
         ->capture_default_str()
         ->group(request);
     app.add_option("--dtype", dtype, "auto: the weights', else the one config.json names")
@@ -74,11 +74,11 @@ struct Flags {
     const char* rivals = "Rivals";
     app.add_option("--budget", budget,
                    "tokens that GemFilter and SnapKV keep (default: the last stage's budget)")
-        ->check(CLI::PositiveNumber)
+        ->check(ex::at_least(1))
         ->group(rivals);
     app.add_option("--gem-layer", gem_layer,
                    "the layer that GemFilter selects at (default: the last stage's)")
-        ->check(CLI::NonNegativeNumber)
+        ->check(ex::at_least(0))
         ->group(rivals);
     app.add_option("--json", json_file,
                    "write all of it as JSON; - writes it to standard output instead of the text")

@@ -102,10 +102,10 @@ struct Flags {
                    "Debian machine has)")
         ->check(CLI::ExistingDirectory);
     app.add_option("--tokens", tokens, "prompt length")
-        ->check(CLI::PositiveNumber)
+        ->check(ex::at_least(1))
         ->capture_default_str();
     app.add_option("--new-tokens", new_tokens, "longest reply")
-        ->check(CLI::PositiveNumber)
+        ->check(ex::at_least(1))
         ->capture_default_str();
     app.add_option("--limit", limit, "run only so many of the 24 prompts")
         ->check(CLI::Range(1, 24))

@@ -19,6 +19,7 @@
 #include "examples/bench/bench_model.hpp"
 #include "examples/bench/machine.hpp"
 #include "examples/bench/measure.hpp"
+#include "examples/bench/measure_batch.hpp"
 #include "examples/common/method_flags.hpp"
 #include "examples/common/model_flags.hpp"
 #include "examples/common/program.hpp"
@@ -31,7 +32,7 @@ struct BenchFlags {
   std::vector<std::int64_t> lengths{1024, 2048, 4096, 7700};
   std::vector<std::string> methods;
   std::int64_t reps = 5;
-  std::int64_t new_tokens = 64;
+  std::int64_t new_tokens = 64, batch = 8;
   std::optional<std::int64_t> prefill_chunk;
   std::optional<std::string> report, json_file;
   std::optional<std::string> alone;  // a method to take the memory of: what a child process does
@@ -41,13 +42,14 @@ struct BenchFlags {
     const char* group = "What is measured";
     app.add_option("--suite", suite,
                    "prefill, decode, memory, retention (shares kept, stage layers, numbers of "
-                   "stages; at the longest length), or all")
-        ->check(CLI::IsMember({"prefill", "decode", "memory", "retention", "all"}))
+                   "stages; at the longest length), all of these, or batch (prompts of different "
+                   "lengths packed, against one after another)")
+        ->check(CLI::IsMember({"prefill", "decode", "memory", "retention", "all", "batch"}))
         ->capture_default_str()
         ->group(group);
     app.add_option("--lengths", lengths, "prompt lengths in tokens")
         ->delimiter(',')
-        ->check(CLI::PositiveNumber)
+        ->check(at_least(1))
         ->capture_default_str()
         ->group(group);
     app.add_option("--method", methods,
@@ -65,6 +67,11 @@ struct BenchFlags {
         ->check(CLI::Range(2, 1000000))
         ->capture_default_str()
         ->group(group);
+    app.add_option("--batch", batch,
+                   "prompts of the batch suite, their lengths evenly up to each of --lengths")
+        ->check(CLI::Range(1, 4096))
+        ->capture_default_str()
+        ->group(group);
     add_prefill_chunk(app, prefill_chunk);
     const char* output = "Output";
     app.add_option("--report", report,
@@ -76,7 +83,9 @@ struct BenchFlags {
     app.add_option("--measure-alone", alone, "")->group("");
   }
 
-  bool has(const std::string& name) const { return suite == name || suite == "all"; }
+  bool has(const std::string& name) const {
+    return suite == name || (suite == "all" && name != "batch");
+  }
 
   /// The prefill suite decodes nothing.
   RunSettings run_settings() const { return {suite == "prefill" ? 1 : new_tokens, prefill_chunk}; }
@@ -97,6 +106,14 @@ struct BenchFlags {
           chosen.push_back(method);
       }
     }
+    if (has("batch")) {
+      for (const BenchMethod& method : chosen) {
+        if (!methods.empty() && !packs(method))
+          throw UsageError("--suite batch packs full attention and promptdistill, got --method " +
+                           method.text());
+      }
+      std::erase_if(chosen, [](const BenchMethod& method) { return !packs(method); });
+    }
     for (const BenchMethod& method : chosen)
       promptdistill::check(method.options, config.num_hidden_layers, config.num_attention_heads);
     return chosen;
@@ -116,6 +133,7 @@ struct BenchFlags {
               {"methods", names},
               {"repetitions", reps},
               {"new_tokens", run_settings().new_tokens},
+              {"batch", has("batch") ? nlohmann::json(batch) : nlohmann::json()},
               {"prefill_chunk", prefill_chunk ? nlohmann::json(*prefill_chunk) : nlohmann::json()},
               {"dtype", dtype_name(lm.dtype())},
               {"threads", at::get_num_threads()},

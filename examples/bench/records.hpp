@@ -52,6 +52,18 @@ struct MemoryRecord {
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(
     MemoryRecord, method, length, tensor_peak, rss_peak, rss_in_all, device_peak, cache_bytes)
 
+/// Prompts that were run one after another, and then packed into one batch.
+struct BatchRecord {
+  std::string method;
+  std::vector<std::int64_t> lengths;  // of the prompts
+  std::int64_t repetition = 0, process = 0;
+  double one_by_one = 0, packed = 0;  // seconds, prefill and decode of all
+  std::int64_t tokens = 0;            // decoded by either, of all rows together
+  std::int64_t equal_rows = 0;        // whose tokens are the same both ways
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(
+    BatchRecord, method, lengths, repetition, process, one_by_one, packed, tokens, equal_rows)
+
 /// The machine's read bandwidth, taken before a length's first run.
 struct BandwidthRecord {
   double bytes_per_second = 0;
@@ -61,6 +73,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BandwidthRecord, bytes_per_second)
 struct Records {
   std::vector<TimeRecord> times;
   std::vector<MemoryRecord> memory;
+  std::vector<BatchRecord> batches;
   std::vector<BandwidthRecord> bandwidth;
   std::int64_t processes = 0;  // that have added to them
 };

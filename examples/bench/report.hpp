@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "examples/bench/measure_batch.hpp"
 #include "examples/bench/records.hpp"
 #include "examples/bench/retention_methods.hpp"
 #include "examples/bench/summary.hpp"
@@ -36,6 +37,7 @@ struct BenchReport {
   std::vector<std::vector<MethodSummary>> lengths;  // of each length all methods, full first
   std::vector<MethodSummary> retention;             // full attention and every method, or nothing
   std::vector<Point> points;                        // the same by study
+  std::vector<BatchSummary> batches;
   std::vector<ReportTable> tables;
 };
 
@@ -92,6 +94,15 @@ inline BenchReport make_report(const nlohmann::json& header,
       all.push_back(summarize(records, context, "methods", length, method));
     detail::add_tables(fmt::format("{} tokens", grouped(length)), all, records, report);
     report.lengths.push_back(std::move(all));
+    if (header.at("settings").at("batch").is_null()) continue;
+    const auto prompts = batch_lengths(header.at("settings").at("batch"), length);
+    std::vector<BatchSummary> batches;
+    for (const BenchMethod& method : methods) {
+      if (auto summary = summarize_batch(records, prompts, method))
+        batches.push_back(*std::move(summary));
+    }
+    if (!batches.empty()) report.tables.push_back(batch_table(batches));
+    report.batches.insert(report.batches.end(), batches.begin(), batches.end());
   }
   if (points.empty()) return report;
   for (const BenchMethod& method : methods_of(points))
@@ -123,7 +134,9 @@ inline nlohmann::json to_json(const BenchReport& report) {
   out["results"] = nlohmann::json::array();
   for (const auto& all : report.lengths)
     for (const MethodSummary& summary : all)
-      out["results"].push_back(to_json(summary, report.bandwidth));
+      if (summary.timed() || summary.memory)
+        out["results"].push_back(to_json(summary, report.bandwidth));
+  for (const BatchSummary& summary : report.batches) out["results"].push_back(to_json(summary));
   if (!report.retention.empty())
     out["results"].push_back(to_json(report.retention.front(), report.bandwidth));
   for (const BenchReport::Point& point : report.points) {

@@ -64,6 +64,7 @@ class ResultsFile {
 
   void add(const TimeRecord& record) { add("time", record, records_.times); }
   void add(const MemoryRecord& record) { add("memory", record, records_.memory); }
+  void add(const BatchRecord& record) { add("batch", record, records_.batches); }
   void add(const BandwidthRecord& record) { add("bandwidth", record, records_.bandwidth); }
 
  private:
@@ -103,6 +104,7 @@ class ResultsFile {
     if (first) return check_header(line.at("header"), header);
     if (line.contains("time")) records_.times.push_back(line.at("time").get<TimeRecord>());
     if (line.contains("memory")) records_.memory.push_back(line.at("memory").get<MemoryRecord>());
+    if (line.contains("batch")) records_.batches.push_back(line.at("batch").get<BatchRecord>());
     if (line.contains("bandwidth"))
       records_.bandwidth.push_back(line.at("bandwidth").get<BandwidthRecord>());
     if (line.contains("process")) records_.processes = line.at("process").get<std::int64_t>();

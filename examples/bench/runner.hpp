@@ -7,14 +7,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "examples/bench/flags.hpp"
 #include "examples/bench/measure.hpp"
+#include "examples/bench/measure_batch.hpp"
 #include "examples/bench/process.hpp"
 #include "examples/bench/read_bandwidth.hpp"
 #include "examples/bench/results_file.hpp"
@@ -63,6 +66,43 @@ class BenchRunner {
     line_.clear();
   }
 
+  /// Every method on prompts of lengths up to this one, repetition after repetition.
+  void run_batches(std::int64_t longest, const std::vector<BenchMethod>& methods) {
+    std::vector<std::vector<std::int64_t>> prompts;
+    const std::vector<std::int64_t> lengths = batch_lengths(flags_.batch, longest);
+    for (const std::int64_t length : lengths)
+      prompts.push_back(flags_.model.prompt(length, lm_.config.vocab_size));
+    bool warm = false;
+    for (std::int64_t repetition = 0; repetition < flags_.reps; ++repetition) {
+      for (const BenchMethod& method : methods) {
+        const std::string text = method.text();
+        const auto& known = results_.records().batches;
+        if (std::any_of(known.begin(), known.end(), [&](const BatchRecord& record) {
+              return record.lengths == lengths && record.repetition == repetition &&
+                     record.method == text;
+            }))
+          continue;
+        const auto shown = [&](const std::string& what) {
+          return progress(
+              fmt::format("batch of {} up to {} tokens, {}", prompts.size(), longest, what));
+        };
+        if (!std::exchange(warm, true)) {
+          RunSettings settings = settings_;
+          settings.new_tokens = 2;
+          run_packed(lm_, prompts, {}, settings, shown("warm-up"));
+        }
+        BatchRecord record =
+            measure_batch(lm_, prompts, method, settings_,
+                          shown(fmt::format("repetition {} of {}, {}", repetition + 1, flags_.reps,
+                                            method.label)));
+        record.repetition = repetition;
+        record.process = results_.records().processes;
+        results_.add(record);
+      }
+    }
+    line_.clear();
+  }
+
   /// Every method at one length, each in a process of its own.
   void run_memory(std::int64_t length, const std::vector<BenchMethod>& methods) {
     for (const BenchMethod& method : methods) {
@@ -102,17 +142,20 @@ class BenchRunner {
     });
   }
 
-  /// Once through all of them: first touches of mapped weights and kernels made for a shape are not
-  /// a method's time.
+  /// Once through all of them, or as many as a minute allows: first touches of mapped weights are
+  /// not a method's time, nor are kernels made for a shape, milliseconds each.
   void warm_up(const std::string& suite,
                const std::vector<std::int64_t>& prompt,
                const std::vector<BenchMethod>& methods) {
     RunSettings settings = settings_;
     settings.new_tokens = std::min<std::int64_t>(settings.new_tokens, 2);
-    for (const BenchMethod& method : methods)
+    const auto start = std::chrono::steady_clock::now();
+    for (const BenchMethod& method : methods) {
       run_once(
           lm_, prompt, method.options, settings,
           progress(fmt::format("{}, {} tokens, warm-up, {}", suite, prompt.size(), method.label)));
+      if (std::chrono::steady_clock::now() - start > std::chrono::minutes(1)) break;
+    }
   }
 
   LayerProgress progress(std::string text) {

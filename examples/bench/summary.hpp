@@ -55,10 +55,10 @@ struct MethodSummary {
 
 namespace detail {
 
-/// Median over median, and the quartiles of `reference`[i] / `values`[i] where both ran.
-inline Ratio3 ratio_of(const std::vector<double>& reference,
-                       const std::vector<double>& values,
-                       const std::vector<double>& pairs) {
+/// Median over median, and the quartiles of `reference`[i] / `values`[i].
+inline Ratio3 ratio_of(const std::vector<double>& reference, const std::vector<double>& values) {
+  std::vector<double> pairs;
+  for (std::size_t i = 0; i < values.size(); ++i) pairs.push_back(reference[i] / values[i]);
   return {median(reference) / median(values), quantile(pairs, 0.25), quantile(pairs, 0.75)};
 }
 
@@ -77,7 +77,7 @@ std::optional<Ratio3> compare(const std::vector<TimeRecord>& times,
                               const std::string& method,
                               const std::string& reference,
                               Value&& value) {
-  std::vector<double> own, theirs, pairs;
+  std::vector<double> own, theirs;
   for (const TimeRecord& record : times) {
     if (record.suite != suite || record.length != length || record.method != method) continue;
     for (const TimeRecord& other : times) {
@@ -86,11 +86,10 @@ std::optional<Ratio3> compare(const std::vector<TimeRecord>& times,
         continue;
       own.push_back(value(record));
       theirs.push_back(value(other));
-      pairs.push_back(theirs.back() / own.back());
     }
   }
-  if (pairs.empty()) return std::nullopt;
-  return detail::ratio_of(theirs, own, pairs);
+  if (own.empty()) return std::nullopt;
+  return detail::ratio_of(theirs, own);
 }
 
 inline MethodSummary summarize(const Records& records,
@@ -137,9 +136,52 @@ inline MethodSummary summarize(const Records& records,
   return out;
 }
 
+/// One method on one batch of prompts; throughput counts prefill and decode of all rows.
+struct BatchSummary {
+  std::string label, method;
+  std::vector<std::int64_t> lengths;
+  std::vector<double> one_by_one, packed;  // seconds of every repetition
+  std::int64_t tokens = 0;                 // decoded in each
+  std::int64_t equal_rows = 0;             // in the repetition that had fewest
+
+  Ratio3 throughput() const { return detail::ratio_of(one_by_one, packed); }
+};
+
+/// Nothing where it did not run.
+inline std::optional<BatchSummary> summarize_batch(const Records& records,
+                                                   const std::vector<std::int64_t>& lengths,
+                                                   const BenchMethod& method) {
+  BatchSummary out;
+  out.label = method.label;
+  out.method = method.text();
+  out.lengths = lengths;
+  for (const BatchRecord& record : records.batches) {
+    if (record.lengths != lengths || record.method != out.method) continue;
+    out.equal_rows =
+        out.packed.empty() ? record.equal_rows : std::min(out.equal_rows, record.equal_rows);
+    out.one_by_one.push_back(record.one_by_one);
+    out.packed.push_back(record.packed);
+    out.tokens = record.tokens;
+  }
+  if (out.packed.empty()) return std::nullopt;
+  return out;
+}
+
 inline nlohmann::json to_json(const Ratio3& ratio) {
   return {{"ratio_of_medians", ratio.of_medians},
           {"quartiles_within_repetitions", {ratio.low, ratio.high}}};
+}
+
+inline nlohmann::json to_json(const BatchSummary& summary) {
+  return {{"suite", "batch"},
+          {"label", summary.label},
+          {"method", summary.method},
+          {"prompt_tokens", summary.lengths},
+          {"new_tokens", summary.tokens},
+          {"rows_equal_to_batch_1", summary.equal_rows},
+          {"one_by_one_seconds_of_each", summary.one_by_one},
+          {"packed_seconds_of_each", summary.packed},
+          {"throughput", to_json(summary.throughput())}};
 }
 
 inline nlohmann::json to_json(const MethodSummary& summary, std::optional<double> bandwidth) {

@@ -141,6 +141,27 @@ inline ReportTable memory_table(const std::string& title, const std::vector<Meth
   return table;
 }
 
+inline ReportTable batch_table(const std::vector<BatchSummary>& all) {
+  const auto& lengths = all.front().lengths;
+  ReportTable table{
+      fmt::format("{} prompts of {} to {} tokens: packed into one batch, against one after another",
+                  lengths.size(), grouped(lengths.front()), grouped(lengths.back())),
+      "Tokens per second count prefill and decode of all prompts. Rows equal: their tokens are "
+      "those of the prompt alone; in bfloat16 sums of another order may choose another token.",
+      {"method", "one by one", "packed", "throughput (quartiles)", "rows equal"},
+      {}};
+  const auto rate = [](std::int64_t tokens, const std::vector<double>& seconds) {
+    return fmt::format("{:.1f} tok/s", static_cast<double>(tokens) / median(seconds));
+  };
+  for (const BatchSummary& summary : all) {
+    table.rows.push_back({summary.label, rate(summary.tokens, summary.one_by_one),
+                          rate(summary.tokens, summary.packed),
+                          detail::ratio_text(summary.throughput()),
+                          fmt::format("{} of {}", summary.equal_rows, lengths.size())});
+  }
+  return table;
+}
+
 /// How each distilled method does against every rival in the same repetitions.
 inline ReportTable rivals_table(const std::string& title,
                                 const std::vector<MethodSummary>& all,

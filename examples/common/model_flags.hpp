@@ -71,7 +71,7 @@ inline void add_prefill_chunk(CLI::App& app, std::optional<std::int64_t>& chunk)
   app.add_option("--prefill-chunk", chunk,
                  "run so many tokens of the prompt through the layers at a time: memory beside the "
                  "cache is bounded by them (default: all at once)")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))
+      ->check(at_least(1))
       ->group("Running");
 }
 

@@ -9,7 +9,9 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <functional>
@@ -17,6 +19,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "examples/common/progress.hpp"
 #include "promptdistill/version.hpp"
@@ -27,6 +30,19 @@ namespace promptdistill::examples {
 struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+
+/// For app.add_option(...)->check(): a whole number of at least this.
+inline CLI::Validator at_least(std::int64_t smallest) {
+  return CLI::Validator(
+      [smallest](const std::string& text) {
+        std::int64_t number = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+        if (error == std::errc() && end == text.data() + text.size() && number >= smallest)
+          return std::string();
+        return fmt::format("must be a whole number of at least {}, got {}", smallest, text);
+      },
+      fmt::format(">= {}", smallest));
+}
 
 /// Runs what only reads the command line: a setting that breaks the library's rule is bad usage.
 template <class Work>

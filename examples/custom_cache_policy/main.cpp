@@ -92,13 +92,13 @@ int main(int argc, char** argv) {
       ->option_text("MODEL_DIR");
   app.add_option("--ids-file", flags.ids_file, "the prompt, a JSON array of token ids")->required();
   app.add_option("--small", flags.small, "rows per KV head that stay for their small keys")
-      ->check(CLI::NonNegativeNumber)
+      ->check(pd::examples::at_least(0))
       ->capture_default_str();
   app.add_option("--recent", flags.recent, "newest rows that stay")
-      ->check(CLI::PositiveNumber)
+      ->check(pd::examples::at_least(1))
       ->capture_default_str();
   app.add_option("--max-new-tokens", flags.max_new_tokens, "")
-      ->check(CLI::PositiveNumber)
+      ->check(pd::examples::at_least(1))
       ->capture_default_str();
   return pd::examples::run_program(app, argc, argv, [&] { run(flags); });
 }

@@ -161,7 +161,7 @@ int main(int argc, char** argv) {
                  "how many stages also cut the caches: none, all or N")
       ->capture_default_str();
   app.add_option("--max-new-tokens", flags.max_new_tokens, "")
-      ->check(CLI::PositiveNumber)
+      ->check(pd::examples::at_least(1))
       ->capture_default_str();
   return pd::examples::run_program(app, argc, argv, [&] { run(flags); });
 }

@@ -113,6 +113,33 @@ TEST_CASE("bench draws no plots without gnuplot and says what to do", "[examples
              Catch::Matchers::Contains("20 tokens: first token"));
 }
 
+TEST_CASE("bench packs prompts and says which rows are equal", "[examples]") {
+  const Shell shell;
+  const std::string command = kBench +
+                              "--suite batch --batch 3 --lengths 60 --reps 2 --method "
+                              "promptdistill:stages=2:8 --report report --json out.json";
+  const ProgramRun ran = shell(command);
+  INFO(ran.err);
+  REQUIRE(ran.code == 0);
+  const json out = shell.read("out.json");
+  REQUIRE(out.at("results").size() == 2);
+  for (const json& result : out.at("results")) {
+    CHECK(result.at("prompt_tokens") == json({20, 40, 60}));
+    CHECK(result.at("rows_equal_to_batch_1") == 3);  // float32
+    CHECK(result.at("new_tokens") == 3 * 4);
+    CHECK(result.at("packed_seconds_of_each").size() == 2);
+    CHECK(result.at("throughput").at("ratio_of_medians").get<double>() > 0);
+  }
+  CHECK_THAT(ran.out, Catch::Matchers::Contains("3 of 3") &&
+                          Catch::Matchers::Contains("3 prompts of 20 to 60 tokens"));
+  const std::size_t lines = lines_of(shell, "report/results.jsonl").size();
+  REQUIRE(shell(command).code == 0);
+  CHECK(lines_of(shell, "report/results.jsonl").size() == lines + 1);  // the process's own
+  const ProgramRun refused = shell(kBench + "--suite batch --lengths 60 --method snapkv");
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err, Catch::Matchers::Contains("--suite batch packs full attention"));
+}
+
 TEST_CASE("a stopped bench goes on with what is missing", "[examples]") {
   const Shell shell;
   const std::string command = kBench +
