@@ -194,7 +194,7 @@ TEST_CASE("without a policy the operations are those of a loop without the hook"
       const DecoderLayer& layer = lm.model.layers[static_cast<std::size_t>(l)];
       const at::Tensor x = layer.input_layernorm(live.frame.hidden());
       layer.append(l, x, live, cache, {0});
-      layer.attend(l, x, live, cache);
+      layer.attend(l, x, live, cache, QueryRows::kNewest);
     }
     lm.model.norm(live.frame.last_token());
     without = Operations::names();

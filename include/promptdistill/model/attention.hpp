@@ -22,6 +22,13 @@
 
 namespace promptdistill {
 
+/// Where the tokens whose queries attend stand in the layer's cache.
+enum class QueryRows {
+  kNewest,        ///< They are its newest rows, in order: just appended.
+  kLastIsNewest,  ///< The last one is its newest row, the others are any older ones.
+  kAny,
+};
+
 namespace detail {
 
 /// Queries handled at once where a mask is needed, so that no mask exceeds kQueryBlock x rows.
@@ -38,15 +45,12 @@ inline at::Tensor grouped_sdpa(const at::Tensor& queries,  // [H, Tq, D]
       .squeeze(0);
 }
 
-}  // namespace detail
-
-namespace detail {
-
-/// The rows that each query sees, on the host.
+/// The rows that each query sees by its position.
 inline std::vector<cpu::RowRange> seen_rows(const at::Tensor& query_positions,  // [Tq] ascending
                                             const at::Tensor& positions,        // [rows] ascending
                                             std::optional<std::int64_t> window) {
-  const at::Tensor own = query_positions.contiguous(), theirs = positions.contiguous();
+  const at::Tensor own = query_positions.to(at::kCPU).contiguous(),
+                   theirs = positions.to(at::kCPU).contiguous();
   const auto* const query = own.const_data_ptr<std::int64_t>();
   const auto* const row = theirs.const_data_ptr<std::int64_t>();
   std::vector<cpu::RowRange> ranges;
@@ -60,17 +64,24 @@ inline std::vector<cpu::RowRange> seen_rows(const at::Tensor& query_positions,  
   return ranges;
 }
 
+/// The same for the newest rows without a window, where no position need be read: on an accelerator
+/// that would wait for it in every layer.
+inline std::vector<cpu::RowRange> seen_by_newest(std::int64_t count, std::int64_t rows) {
+  std::vector<cpu::RowRange> ranges;
+  for (std::int64_t end = rows - count + 1; end <= rows; ++end) ranges.push_back({0, end});
+  return ranges;
+}
+
 }  // namespace detail
 
 /// softmax(q . k / sqrt(D)) v of one row over its cache; query i sees the rows whose position is at
 /// most its own and, with a sliding window, above its own less `window`. The queries' own keys must
-/// be in the cache already. `newest`: the last query's as its newest row, so that a single query
-/// sees everything within its window; not so for a chunk of kept tokens that others follow.
+/// be in the cache already, at the rows that `standing` says.
 inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
                          const at::Tensor& query_positions,  // [Tq] ascending
                          const LayerCache& cache,
-                         std::optional<std::int64_t> window = {},
-                         bool newest = true) {  // -> [Tq, H * D]
+                         std::optional<std::int64_t> window,
+                         QueryRows standing) {  // -> [Tq, H * D]
   const at::Tensor keys = cache.keys(), values = cache.values(), positions = cache.positions();
   const std::int64_t heads = queries.size(0), count = queries.size(1), size = queries.size(2),
                      groups = keys.size(0), rows = cache.rows();
@@ -79,7 +90,7 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
   const std::int64_t width = window.value_or(0);
   const bool narrow =
       width > 0 && (query_positions[-1] - positions.min()).item<std::int64_t>() >= width;
-  if (count == 1 && newest && (!narrow || shared)) {
+  if (count == 1 && standing != QueryRows::kAny && (!narrow || shared)) {
     // The newest token sees every row of its window: the queries that share a KV head go through as
     // one block, and the cache is read once.
     const std::int64_t first =
@@ -97,47 +108,40 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
     return detail::grouped_sdpa(folded, seen_keys, seen_values, std::nullopt, false)
         .reshape({1, heads * size});
   }
+  const auto seen = [&] {
+    return standing == QueryRows::kNewest && !narrow
+               ? detail::seen_by_newest(count, rows)
+               : detail::seen_rows(query_positions, positions, narrow ? window : std::nullopt);
+  };
   if (shared && cpu::attends_many(queries.transpose(0, 1), keys, values)) {
     at::Tensor out = at::empty({count, heads * size}, queries.options());
-    cpu::attend_many(queries.transpose(0, 1), keys, values,
-                     detail::seen_rows(query_positions, positions, narrow ? window : std::nullopt),
-                     out);
+    cpu::attend_many(queries.transpose(0, 1), keys, values, seen(), out);
     return out;
   }
-  if (count == rows &&
-      !window) {  // every row is one of the queries' own: the plain causal triangle
+  if (count == rows && !narrow) {  // every row is one of the queries' own: the causal triangle
     return detail::grouped_sdpa(queries, keys, values, std::nullopt, true)
         .transpose(0, 1)
         .reshape({count, heads * size});
   }
-  if (shared && !narrow && positions.is_cpu() && count < rows &&
-      positions[rows - count].item<std::int64_t>() ==
-          query_positions[0].item<std::int64_t>()) {  // the queries are the last rows
+  if (shared && !narrow && count < rows && standing == QueryRows::kNewest) {
     if (const auto merged = detail::attend_merged(queries, keys, values))
       return merged->transpose(0, 1).reshape({count, heads * size});
   }
-  at::Tensor begins, ends;  // [Tq] on the host: the rows that each query sees
-  if (shared) {
-    const auto rows_up_to = [&](const at::Tensor& last) {
-      return at::searchsorted(positions.contiguous(), last.contiguous(), false, true).to(at::kCPU);
-    };
-    ends = rows_up_to(query_positions);
-    if (narrow) begins = rows_up_to(query_positions - width);
-  }
+  const std::vector<cpu::RowRange> ranges =
+      shared ? seen() : std::vector(static_cast<std::size_t>(count), cpu::RowRange{0, rows});
   std::vector<at::Tensor> blocks;
   for (std::int64_t start = 0; start < count; start += detail::kQueryBlock) {
     const std::int64_t length = std::min(detail::kQueryBlock, count - start);
-    const std::int64_t first = begins.defined() ? begins[start].item<std::int64_t>() : 0;
-    const std::int64_t seen =
-        (ends.defined() ? ends[start + length - 1].item<std::int64_t>() : rows) - first;
+    const std::int64_t first = ranges[static_cast<std::size_t>(start)].begin;
+    const std::int64_t there = ranges[static_cast<std::size_t>(start + length - 1)].end - first;
     const at::Tensor own = query_positions.narrow(0, start, length).unsqueeze(1);
-    const at::Tensor theirs = positions.narrow(-1, first, seen).unsqueeze(-2);
+    const at::Tensor theirs = positions.narrow(-1, first, there).unsqueeze(-2);
     at::Tensor mask = theirs.le(own);  // [Tq, rows] or [G, Tq, rows]
     if (narrow) mask.logical_and_(theirs.gt(own - width));
     if (mask.dim() == 3) mask = mask.repeat_interleave(heads / groups, 0).unsqueeze(0);
     blocks.push_back(detail::grouped_sdpa(queries.narrow(1, start, length),
-                                          keys.narrow(1, first, seen),
-                                          values.narrow(1, first, seen), mask, false)
+                                          keys.narrow(1, first, there),
+                                          values.narrow(1, first, there), mask, false)
                          .transpose(0, 1)
                          .reshape({length, heads * size}));
   }

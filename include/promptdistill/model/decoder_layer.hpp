@@ -53,13 +53,13 @@ struct DecoderLayer {
   }
 
   /// The second half, for tokens whose keys and values are in the cache: attention over it and the
-  /// MLP. Leaves the layer's output in the frame and returns the queries after RoPE. `newest`:
-  /// every row's last token stands in its cache's newest row.
+  /// MLP. Leaves the layer's output in the frame and returns the queries after RoPE. `standing`: of
+  /// every row's tokens in its cache.
   at::Tensor attend(std::int64_t index,
                     at::Tensor x,  // [S, E]
                     LiveTokens& live,
                     KvCache& cache,
-                    bool newest = true) const {  // -> [S, H, D]
+                    QueryRows standing) const {  // -> [S, H, D]
     const TokenFrame& frame = live.frame;
     at::Tensor queries = self_attn.queries(x, live.angles);
     x = at::Tensor();  // its memory is the MLP's next
@@ -67,7 +67,7 @@ struct DecoderLayer {
     for (std::int64_t b = 0; b < frame.batch(); ++b) {
       attended.push_back(promptdistill::attend(
           frame.row(queries, b).transpose(0, 1), frame.row(frame.positions(), b),
-          live.cache_of(cache, b, index), self_attn.sliding_window, newest));
+          live.cache_of(cache, b, index), self_attn.sliding_window, standing));
     }
     at::Tensor hidden = frame.hidden() + self_attn.o_proj(attended.size() == 1 ? attended.front()
                                                                                : at::cat(attended));

@@ -214,8 +214,10 @@ class ForwardPass {
         const DecoderLayer& layer = model_.layers[static_cast<std::size_t>(l)];
         at::Tensor x = layer.input_layernorm(live.frame.hidden());
         if (!in_cache) layer.append(l, x, live, cache_, room(parts[c]));
-        const at::Tensor queries =
-            layer.attend(l, std::move(x), live, cache_, !in_cache || parts[c].rest == 0);
+        const at::Tensor queries = layer.attend(l, std::move(x), live, cache_,
+                                                !in_cache            ? QueryRows::kNewest
+                                                : parts[c].rest == 0 ? QueryRows::kLastIsNewest
+                                                                     : QueryRows::kAny);
         evict(l, parts[c], live, queries);
         if (l + 1 == last && !tails_.empty()) note_tails(l, parts[c], live, queries);
       }

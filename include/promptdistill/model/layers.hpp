@@ -19,9 +19,7 @@ namespace detail {
 
 /// x W^T: one row by the kernel that is bound by reading W, more by the matrix library.
 inline at::Tensor project(const at::Tensor& x, const at::Tensor& weight) {  // [S, in] -> [S, out]
-  if (x.size(0) != 1 || !cpu::readable(x) || !cpu::readable(weight) ||
-      x.scalar_type() != weight.scalar_type())
-    return at::linear(x, weight);
+  if (x.size(0) != 1 || !cpu::readable(x, weight)) return at::linear(x, weight);
   at::Tensor out = at::empty({1, weight.size(0)}, x.options());
   cpu::call_for(x.scalar_type(), [&]<class T>() { cpu::gemv<T>(weight, x[0], out[0]); });
   return out;
@@ -46,7 +44,7 @@ struct RmsNorm {
   double eps = 1e-5;
 
   at::Tensor operator()(const at::Tensor& x) const {  // [..., E] -> [..., E]
-    if (cpu::readable(x) && cpu::readable(weight) && x.scalar_type() == weight.scalar_type()) {
+    if (cpu::readable(x, weight)) {
       at::Tensor out = at::empty(x.sizes(), x.options());
       const at::Tensor rows = x.reshape({-1, x.size(-1)});
       cpu::call_for(x.scalar_type(), [&]<class T>() {

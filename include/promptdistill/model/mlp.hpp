@@ -17,7 +17,7 @@ struct Mlp {
   at::Tensor operator()(const at::Tensor& x) const {  // [S, E] -> [S, E]
     at::Tensor gate = gate_proj(x);
     at::Tensor up = up_proj(x);
-    if (cpu::readable(gate)) {
+    if (cpu::readable(gate, up)) {
       cpu::call_for(gate.scalar_type(), [&]<class T>() { cpu::swiglu<T>(gate, up); });
     } else {
       at::silu_(gate).mul_(up);

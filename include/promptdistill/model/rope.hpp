@@ -32,20 +32,13 @@ struct RotaryAngles {
       cpu::rotate<T>(x, cos.select(1, 0), sin.select(1, 0));
       return x;
     };
-    if (cpu::readable(x) && x.stride(1) == x.size(2) && x.scalar_type() == cos.scalar_type())
+    if (cpu::readable(x, cos, sin) && x.stride(1) == x.size(2))
       return cpu::call_for(x.scalar_type(), by_dtype);
     at::Tensor a = x.narrow(-1, 0, half), b = x.narrow(-1, half, half);
     const at::Tensor left = a.mul(cos).sub_(b.mul(sin));
     b.mul_(cos).add_(a.mul(sin));
     a.copy_(left);
     return x;
-  }
-
-  RotaryAngles index_select(const at::Tensor& indices) const {
-    return {cos.index_select(0, indices), sin.index_select(0, indices)};
-  }
-  RotaryAngles narrow(std::int64_t start, std::int64_t length) const {
-    return {cos.narrow(0, start, length), sin.narrow(0, start, length)};
   }
 };
 

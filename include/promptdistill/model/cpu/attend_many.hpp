@@ -283,13 +283,12 @@ inline bool attends_many(const at::Tensor& queries,  // [Tq, H, D]
                          const at::Tensor& values) {
 #if defined(__x86_64__)
   const std::int64_t size = queries.size(2);
-  const auto fits = [&](const at::Tensor& tensor) {
-    return readable(tensor) && tensor.scalar_type() == at::kBFloat16 && tensor.stride(1) == size;
-  };
   static const bool machine =
       __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  return machine && size % kLanes == 0 && fits(queries) && fits(keys) && fits(values);
+  return machine && size % kLanes == 0 && readable(queries, keys, values) &&
+         queries.scalar_type() == at::kBFloat16 && queries.stride(1) == size &&
+         keys.stride(1) == size && values.stride(1) == size;
 #else
   return false && queries.defined() && keys.defined() && values.defined();
 #endif

@@ -113,9 +113,8 @@ inline bool attends_one(const at::Tensor& queries,  // [H, D]
                         const at::Tensor& keys,     // [G, rows, D]
                         const at::Tensor& values) {
   const std::int64_t size = queries.size(1);
-  return readable(queries) && readable(keys) && readable(values) && keys.stride(1) == size &&
-         values.stride(1) == size && queries.scalar_type() == keys.scalar_type() &&
-         keys.scalar_type() == values.scalar_type() && size % kLanes == 0 && size <= kMaxHeadDim;
+  return readable(queries, keys, values) && keys.stride(1) == size && values.stride(1) == size &&
+         size % kLanes == 0 && size <= kMaxHeadDim;
 }
 
 /// softmax(q . k / sqrt(D)) v for one token that sees every row, in float32 and rounded once.

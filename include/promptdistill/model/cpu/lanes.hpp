@@ -24,12 +24,15 @@ inline constexpr std::int64_t kLanes = 16;
 
 #define PROMPTDISTILL_INLINE inline __attribute__((always_inline))
 
-/// Whether a kernel can read and write this tensor as it lies: on the host, in a dtype it knows,
-/// the last dimension dense.
-inline bool readable(const at::Tensor& tensor) {
-  return tensor.is_cpu() &&
-         (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16) &&
-         tensor.stride(-1) == 1;
+/// Whether a kernel can read and write these tensors as they lie: on the host, in one dtype that it
+/// knows, the last dimension dense.
+template <class... Tensors>
+bool readable(const at::Tensor& first, const Tensors&... others) {
+  const at::ScalarType dtype = first.scalar_type();
+  const auto fits = [dtype](const at::Tensor& tensor) {
+    return tensor.is_cpu() && tensor.scalar_type() == dtype && tensor.stride(-1) == 1;
+  };
+  return (dtype == at::kFloat || dtype == at::kBFloat16) && fits(first) && (fits(others) && ...);
 }
 
 /// function.operator()<T>() for the element type of a readable() tensor.
