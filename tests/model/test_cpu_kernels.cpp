@@ -74,8 +74,7 @@ TEST_CASE("RMSNorm and SwiGLU are their formulas at any size", "[model]") {
       const at::Tensor wide = x.to(at::kDouble);
       const at::Tensor normed = wide / (wide.square().mean(-1, true) + 1e-5).sqrt();
       CHECK(off(RmsNorm{weight, 1e-5}(x), normed * weight.to(at::kDouble)) < 2 * rounding(dtype));
-      const at::Tensor eye = at::eye(size).to(dtype), gate = at::randn({rows, size}).mul_(40),
-                       up = at::randn({rows, size});
+      const at::Tensor gate = at::randn({rows, size}).mul_(40), up = at::randn({rows, size});
       const at::Tensor g = gate.to(dtype), u = up.to(dtype);
       const at::Tensor expected =
           g.to(at::kDouble) / (1 + (-g.to(at::kDouble)).exp()) * u.to(at::kDouble);
@@ -85,7 +84,7 @@ TEST_CASE("RMSNorm and SwiGLU are their formulas at any size", "[model]") {
   }
 }
 
-TEST_CASE("kernels pass NaN and infinity on", "[model]") {
+TEST_CASE("kernels pass NaN on", "[model]") {
   const auto dtype = GENERATE(at::kFloat, at::kBFloat16);
   for (const std::int64_t place : {0, 5, 17, 39}) {
     at::Tensor x = at::ones({1, 40}).to(dtype);
@@ -110,6 +109,35 @@ TEST_CASE("kernels pass NaN and infinity on", "[model]") {
         CHECK(out.isnan().any().item<bool>());
       }
     }
+  }
+}
+
+TEST_CASE("rows of infinitely low scores weigh nothing, and alone they give NaN", "[model]") {
+  const auto dtype = GENERATE(at::kFloat, at::kBFloat16);
+  at::manual_seed(9);
+  const at::Tensor q = at::ones({1, 16}).to(dtype), v = at::randn({1, 600, 16}).to(dtype);
+  for (const auto& [first, count] : {std::pair{0, 256}, std::pair{0, 300}, std::pair{250, 350},
+                                     std::pair{5, 1}, std::pair{0, 600}}) {
+    INFO(count << " rows from " << first);
+    const at::Tensor k = at::ones({1, 600, 16}).to(dtype);
+    k.narrow(1, first, count).select(2, 3).fill_(-INFINITY);
+    at::Tensor kept = at::ones({600}, at::kBool);
+    kept.narrow(0, first, count).fill_(false);
+    const at::Tensor expected = v[0].to(at::kDouble).index({kept}).mean(0);  // NaN of no rows
+    at::Tensor out = at::empty({16}, q.options());
+    const auto check = [&] {
+      if (count == 600)
+        CHECK(out.isnan().all().item<bool>());
+      else
+        CHECK(off(out, expected) < 2 * rounding(dtype));
+    };
+    cpu::call_for(dtype, [&]<class T>() { cpu::attend_one<T>(q, k, v, out); });
+    check();
+    if (!cpu::attends_many(q.unsqueeze(0), k, v)) continue;
+    const std::vector<cpu::RowRange> all{{0, 600}};
+    out.zero_();
+    cpu::attend_many(q.unsqueeze(0), k, v, all, out.unsqueeze(0));
+    check();
   }
 }
 

@@ -46,7 +46,7 @@ inline constexpr int kTileRows = 6;   // queries and
 inline constexpr int kTileLanes = 4;  // vectors that a product keeps in registers
 
 /// The queries of a task, head after head, and what is known of them so far; rows are padded to
-/// whole tiles by queries that see nothing.
+/// whole tiles by copies of a query.
 struct TaskState {
   std::int64_t size;             // D
   std::vector<RowRange> ranges;  // [R]
@@ -165,7 +165,7 @@ PROMPTDISTILL_BF16 PROMPTDISTILL_INLINE void maximum(const Lanes& a, const Lanes
   out = _mm512_maskz_max_ps(0xffff, a, b);
 }
 
-/// 2^x for x <= 0 to 4e-5 of its value, far below what rounding to bfloat16 leaves; about 1e-38
+/// 2^x for x <= 0 to 6e-5 of its value, far below what rounding to bfloat16 leaves; about 1e-38
 /// where it is less. NaN stays NaN.
 PROMPTDISTILL_BF16 PROMPTDISTILL_INLINE void exp2(Lanes& x) {
   Lanes limited;
@@ -348,7 +348,9 @@ inline void attend_many(const at::Tensor& queries,         // [Tq, H, D]
     const float* const sums = state.values.const_data_ptr<float>();
     for (std::int64_t row = 0; row < rows; ++row) {
       const std::int64_t token = first + row % count, head = group * share + row / count;
-      const float total = state.total[static_cast<std::size_t>(row)];
+      const auto at = static_cast<std::size_t>(row);
+      const bool blind = state.largest[at] == -std::numeric_limits<float>::infinity();
+      const float total = blind ? std::numeric_limits<float>::quiet_NaN() : state.total[at];
       for (std::int64_t d = 0; d < size; ++d)
         o[token * out_stride + head * size + d] =
             static_cast<c10::BFloat16>(sums[row * size + d] / total);

@@ -72,9 +72,11 @@ PROMPTDISTILL_INLINE void attend_block(const float* queries,  // [R, D]
   for (int r = 0; r < kQueries; ++r) {
     float largest = best[r][0];
     for (std::int64_t i = 1; i < kLanes; ++i) largest = std::max(largest, best[r][i]);
+    // A block that the query cannot see at all weighs nothing beside one that it sees.
+    const float base = largest == -std::numeric_limits<float>::infinity() ? 0 : largest;
     Lanes total = {};
     for (std::int64_t b = 0; b < blocks; ++b) {
-      scores[r][b] -= largest;
+      scores[r][b] -= base;
       exp(scores[r][b]);
       total += scores[r][b];
     }
