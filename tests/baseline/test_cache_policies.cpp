@@ -90,6 +90,7 @@ TEST_CASE("the attention of a row is summed block by block as densely", "[baseli
     check(0, count, window);
     check(count - 32, 32, window);
     check(count - 1, 1, window);
+    check(count / 2, 1, window);  // a kept token in a chunk of its own
   }
   // A stage before attention leaves some of the tokens as queries, all of them as keys.
   const at::Tensor some = at::arange(0, count, 7, at::kLong);
@@ -164,6 +165,26 @@ TEST_CASE("one H2O serves one request after another, and knows when it missed on
   LayerCache aborted;  // a prompt that was stopped after its first chunk
   step(used, first, aborted, 0, 30, true, false);
   CHECK(answer(used, second, 60) == answer(fresh, second, 60));
+
+  // Stopped at a layer whose stage selects before attention: queries are fewer than rows.
+  const auto kept = [&](H2o& policy, std::int64_t token, bool complete, LayerCache& cache) {
+    policy.evict({0, 0, second.queries.narrow(1, token, 6), second.positions.narrow(0, token, 6),
+                  true, complete, 2},
+                 cache);
+  };
+  const auto after_stage = [&](H2o& policy) {
+    LayerCache cache;
+    cache.append(second.keys, second.values, second.positions, 2);
+    kept(policy, 0, false, cache);
+    kept(policy, 64, true, cache);
+    return to_ids(cache.positions());
+  };
+  H2o stopped({10, 6}), anew({10, 6});
+  LayerCache dropped;
+  dropped.append(second.keys, second.values, second.positions, 2);
+  kept(stopped, 0, false, dropped);
+  kept(stopped, 30, false, dropped);
+  CHECK(after_stage(stopped) == after_stage(anew));
 
   LayerCache strange;
   strange.append(first.keys.narrow(0, 0, 30), first.values.narrow(0, 0, 30),

@@ -37,7 +37,7 @@ inline at::Tensor attention_mass(const at::Tensor& queries,          // [H, Tq, 
   // How many rows each query sees. Heads that keep different rows were cut after the prompt: what
   // is run since is their newest rows.
   const at::Tensor ends =  // [Tq]
-      count == 1 || cache.per_head()
+      cache.per_head()
           ? at::arange(rows - count + 1, rows + 1, query_positions.options())
           : at::searchsorted(positions.contiguous(), query_positions.contiguous(), false, true);
   const at::Tensor host_ends = ends.to(at::kCPU).contiguous();

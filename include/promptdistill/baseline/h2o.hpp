@@ -30,7 +30,7 @@ struct H2oOptions {
 /// last `recent` and the `heavy` best before them stay. An evicted row loses its sum.
 ///
 /// The sums are the state of a request, one per row and layer: use one object per KvCache. A fresh
-/// prefill starts them anew.
+/// prefill starts them anew; where one was aborted, take a new object.
 class H2o {
  public:
   explicit H2o(const H2oOptions& options = {}) : options_(options) {
@@ -43,7 +43,10 @@ class H2o {
   void evict(const CacheProbe& probe, LayerCache& cache) {
     State& state = states_[{probe.row, probe.layer}];
     const std::int64_t rows = cache.rows(), run = probe.queries.size(1);
-    const bool first = probe.prefill && (state.prefilled || rows == run);
+    const bool first =
+        probe.prefill && (state.prefilled || rows == run ||
+                          (state.sums.defined() &&
+                           probe.query_positions[0].item<std::int64_t>() <= state.last_position));
     if (first) state = {};
     const std::int64_t known = state.sums.defined() ? state.sums.size(1) : 0;
     TORCH_CHECK_VALUE(probe.prefill ? known <= rows : known + run == rows,
@@ -53,7 +56,7 @@ class H2o {
     at::Tensor sums = detail::attention_mass(probe.queries, probe.query_positions, cache,
                                              probe.sliding_window);  // [G, rows]
     if (known > 0) sums.narrow(1, 0, known).add_(state.sums);
-    state = {std::move(sums), probe.complete};
+    state = {std::move(sums), probe.query_positions[-1].item<std::int64_t>(), probe.complete};
     if (!probe.complete || rows <= options_.heavy + options_.recent) return;
     const std::int64_t old = rows - options_.recent;
     const at::Tensor best =
@@ -66,8 +69,9 @@ class H2o {
 
  private:
   struct State {
-    at::Tensor sums;         // [G, rows] float32
-    bool prefilled = false;  // a whole prompt is in it
+    at::Tensor sums;                 // [G, rows] float32
+    std::int64_t last_position = 0;  // of the queries in it
+    bool prefilled = false;          // a whole prompt is in it
   };
 
   H2oOptions options_;

@@ -15,8 +15,9 @@
 #include <tuple>
 
 // The operation is private to LibTorch: only versions that it was tried with are trusted with it,
-// others get the mask.
-#if TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 5
+// others get the mask. (Some before 2.9 take fewer KV heads than query heads and read the wrong
+// ones.)
+#if TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 13
 #define PROMPTDISTILL_HAS_MERGED_ATTENTION 1
 #endif
 
