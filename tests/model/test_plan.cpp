@@ -329,6 +329,9 @@ TEST_CASE("FLOPs are those of the products, one by one", "[model]") {
         Approx(layer(25) + keys / 2 + query + scores +
                plan_prefill(config, request_of(10)).prefill.total())
             .epsilon(1e-12));
+  CHECK(plan_gem_filter(config, request_of(25), 1, 10, true).prefill.total() ==
+        Approx(2 * layer(25) + scores + plan_prefill(config, request_of(10)).prefill.total())
+            .epsilon(1e-12));
   CHECK(plan_snap_kv(config, request_of(25), 8, 4).prefill.total() ==
         Approx(full.prefill.total() + 3 * 4 * scores).epsilon(1e-12));
   CHECK(plan_snap_kv(config, request_of(25), 21, 4).prefill.total() == full.prefill.total());

@@ -332,21 +332,30 @@ inline Plan plan_prefill(const ModelConfig& config,
 /// GemFilter (arXiv 2409.17422): layers 0 to `layer` read the prompt without keeping a cache, the
 /// last query scores the keys of `layer`, and the whole model reads the `budget` best tokens from
 /// the start. The layers planned are those of this second reading; peak and FLOPs are of both.
+/// `whole_layer`: of `layer` all is run, as the authors do, and not only what scores.
 inline Plan plan_gem_filter(const ModelConfig& config,
                             const PlanRequest& request,
                             std::int64_t layer,
-                            std::int64_t budget) {
+                            std::int64_t budget,
+                            bool whole_layer = false) {
   TORCH_CHECK_INDEX(layer >= 0 && layer < config.num_hidden_layers,
                     "promptdistill: GemFilter's layer must exist: the model has layers 0 to ",
                     config.num_hidden_layers - 1, ", got ", layer);
   TORCH_CHECK_VALUE(budget >= 1, "promptdistill: a budget must be at least 1 token, got ", budget);
   const std::int64_t kept = std::min(budget, request.prompt_tokens);
-  detail::PlanWalk walk(config, request);
+  PlanRequest scored_after = request;
+  scored_after.placement = Placement::kAfter;
+  detail::PlanWalk walk(config, scored_after);
   for (std::int64_t l = 0; l < layer; ++l) {
     walk.layer(request.prompt_tokens);
     walk.drop_cache();
   }
-  walk.score_only(kept);
+  if (whole_layer) {
+    walk.layer(kept, 1);
+    walk.drop_cache();
+  } else {
+    walk.score_only(kept);
+  }
   walk.read(kept);
   for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) walk.layer(kept);
   return std::move(walk).finish();
