@@ -107,6 +107,24 @@ TEST_CASE("a prefill in chunks is the prefill at once", "[model]") {
   }
 }
 
+TEST_CASE("a policy of one's own may select at the last layer, in chunks as well", "[model]") {
+  const CausalLm lm = tiny("tiny-llama3rope");
+  std::mt19937_64 random(24);
+  const Ids prompt = random_ids(random, 90, lm.config.vocab_size);
+  const EveryNth policy{{lm.layers() - 1}, {}, 3};
+  for (const Placement placement : {Placement::kBefore, Placement::kAfter}) {
+    KvCache whole = lm.make_cache();
+    const at::Tensor expected = prefill_one(lm, prompt, whole, policy, placed(placement));
+    for (const std::int64_t size : {1, 20, 29, 89}) {
+      if (placement == Placement::kAfter && size < policy.window(0)) continue;
+      KvCache cache = lm.make_cache();
+      INFO("in chunks of " << size);
+      CHECK(apart(prefill_one(lm, prompt, cache, policy, in_chunks(size, placement)), expected) <
+            kTiny);
+    }
+  }
+}
+
 TEST_CASE("cache policies evict the same after chunks", "[model]") {
   const CausalLm lm = tiny("tiny-llama3rope");
   std::mt19937_64 random(23);

@@ -31,6 +31,15 @@ struct PrefillResult {
   std::vector<StageRecord> stages;  // in the order of their layers
 };
 
+/// A prefill that stands in front of a layer with every token alive: what the layers before it made
+/// of the prompts. A copy shares its tensors, which nothing writes to.
+struct PartialPrefill {
+  at::Tensor ids;                             // [S] int64, on the model's device
+  TokenFrame frame;                           // hidden states in front of `layer`; none before 0
+  std::int64_t layer = 0;                     // the next one to run
+  std::vector<std::int64_t> request_lengths;  // [B]
+};
+
 /// A decoder of the LLaMA form. Immutable once loaded; const methods may run from several threads,
 /// each with its own cache. Members of `model` are named as the checkpoint names them.
 class CausalLm {
@@ -69,13 +78,58 @@ class CausalLm {
                         const PrefillOptions& options = {},
                         Eviction&& eviction = {}) const {
     policy.check(layers(), config.num_attention_heads);
+    return run(begin_prefill(ids, lengths, cache, options), cache, policy, options, eviction, true);
+  }
+
+  /// A prefill in parts, for policies that share what lies before their first stage: begin_prefill,
+  /// run_to that layer once, and finish_prefill for each policy from a fork of the cache. Throws
+  /// what prefill throws of ids and cache.
+  PartialPrefill begin_prefill(const at::Tensor& ids,                     // [S] int64
+                               const std::vector<std::int64_t>& lengths,  // [B], sum S
+                               const KvCache& cache,
+                               const PrefillOptions& options = {}) const {
+    const c10::InferenceMode guard;
     for (std::int64_t b = 0; b < cache.batch(); ++b) {
       TORCH_CHECK_VALUE(cache.next_position(b) == 0 && cache.at(b, 0).rows() == 0,
                         "promptdistill: a prefill must start from an empty cache, row ", b,
                         " holds ", cache.next_position(b),
                         " tokens; append() goes on from a cache");
     }
-    return run(ids, lengths, cache, policy, options, eviction, true);
+    return begin(ids, lengths, cache, options);
+  }
+
+  /// Runs every token through the layers that are left before `layer`. Throws c10::IndexError where
+  /// it lies behind that layer or is not the model's.
+  void run_to(PartialPrefill& partial,
+              std::int64_t layer,
+              KvCache& cache,
+              const PrefillOptions& options = {}) const {
+    const c10::InferenceMode guard;
+    TORCH_CHECK_INDEX(layer >= partial.layer && layer < layers(),
+                      "promptdistill: a prefill in front of layer ", partial.layer,
+                      " can run to it or a later one of the model's ", layers(), ", got ", layer);
+    const NoDistill policy;
+    KeepCache eviction;
+    auto pass = make_pass(partial, cache, policy, eviction, options, true);
+    partial.frame = partial.frame.with_hidden(pass.run_to(layer));
+    partial.layer = layer;
+  }
+
+  /// The layers that are left, as prefill runs them. `cache` holds what the layers before made. A
+  /// cache policy evicts in the layers that run here. Throws c10::ValueError where the policy
+  /// selects before them, and what prefill throws.
+  template <DistillPolicy Policy = NoDistill, CachePolicy Eviction = KeepCache>
+  PrefillResult finish_prefill(PartialPrefill partial,
+                               KvCache& cache,
+                               const Policy& policy = {},
+                               const PrefillOptions& options = {},
+                               Eviction&& eviction = {}) const {
+    policy.check(layers(), config.num_attention_heads);
+    for (std::int64_t l = 0; l < partial.layer; ++l) {
+      TORCH_CHECK_VALUE(!policy.selects_at(l), "promptdistill: a prefill in front of layer ",
+                        partial.layer, " cannot be finished by a policy that selects at layer ", l);
+    }
+    return run(std::move(partial), cache, policy, options, eviction, true);
   }
 
   /// Runs further tokens over a cache that holds what came before: a decode step, a next turn.
@@ -87,7 +141,7 @@ class CausalLm {
                     const std::vector<std::int64_t>& lengths,
                     KvCache& cache,
                     Eviction&& eviction = {}) const {
-    return run(ids, lengths, cache, NoDistill{}, {}, eviction, false).last_hidden;
+    return run(begin(ids, lengths, cache, {}), cache, NoDistill{}, {}, eviction, false).last_hidden;
   }
 
   /// Next-token logits in float32 of the last tokens alone: [B, E] -> [B, V].
@@ -97,38 +151,61 @@ class CausalLm {
   }
 
  private:
+  PartialPrefill begin(const at::Tensor& ids,
+                       const std::vector<std::int64_t>& lengths,
+                       const KvCache& cache,
+                       const PrefillOptions& options) const {
+    const c10::InferenceMode guard;
+    check_input(ids, lengths, cache);
+    at::Tensor device_ids = ids.to(device());
+    std::vector<std::int64_t> first_positions;
+    for (std::int64_t b = 0; b < cache.batch(); ++b)
+      first_positions.push_back(cache.next_position(b));
+    TokenFrame frame = TokenFrame::from_prompt({}, lengths, first_positions);
+    if (!device().is_cpu()) frame = TokenFrame({}, frame.positions().to(device()), frame.offsets());
+    return {std::move(device_ids), std::move(frame), 0, choose_lengths(lengths, cache, options)};
+  }
+
   template <DistillPolicy Policy, class Eviction>
-  PrefillResult run(const at::Tensor& ids,
-                    const std::vector<std::int64_t>& lengths,
+  detail::ForwardPass<Policy, Eviction> make_pass(const PartialPrefill& partial,
+                                                  KvCache& cache,
+                                                  const Policy& policy,
+                                                  Eviction& eviction,
+                                                  const PrefillOptions& options,
+                                                  bool prefill) const {
+    return {{model.layers,
+             [&](std::int64_t begin, std::int64_t end) {
+               return model.embed_tokens.index_select(0, partial.ids.narrow(0, begin, end - begin));
+             },
+             [&](const TokenFrame& tokens, std::int64_t first_row) {
+               return angles_of(tokens, partial.request_lengths, first_row);
+             }},
+            partial.frame,
+            partial.layer,
+            cache,
+            policy,
+            eviction,
+            options,
+            prefill};
+  }
+
+  template <DistillPolicy Policy, class Eviction>
+  PrefillResult run(PartialPrefill partial,
                     KvCache& cache,
                     const Policy& policy,
                     const PrefillOptions& options,
                     Eviction& eviction,
                     bool prefill) const {
     const c10::InferenceMode guard;
-    check_input(ids, lengths, cache);
-    std::vector<std::int64_t> first_positions;
-    for (std::int64_t b = 0; b < cache.batch(); ++b)
-      first_positions.push_back(cache.next_position(b));
-    const at::Tensor device_ids = ids.to(device());
-    TokenFrame frame = TokenFrame::from_prompt({}, lengths, first_positions);
-    if (!device().is_cpu()) frame = TokenFrame({}, frame.positions().to(device()), frame.offsets());
-    const std::vector<std::int64_t> request_lengths = choose_lengths(lengths, cache, options);
-    detail::ForwardPass<Policy, Eviction> pass(
-        {model.layers,
-         [&](std::int64_t begin, std::int64_t end) {
-           return model.embed_tokens.index_select(0, device_ids.narrow(0, begin, end - begin));
-         },
-         [&](const TokenFrame& tokens, std::int64_t first_row) {
-           return angles_of(tokens, request_lengths, first_row);
-         }},
-        std::move(frame), cache, policy, eviction, options, prefill);
+    const std::vector<std::int64_t> lengths = partial.frame.lengths();
+    auto pass = make_pass(partial, cache, policy, eviction, options, prefill);
+    partial.frame = partial.frame.with_hidden({});  // the pass drops them when it can
     PrefillResult result;
     result.last_hidden = model.norm(pass.run());
     result.stages = std::move(pass).stages();
     for (std::int64_t b = 0; b < cache.batch(); ++b) {
       cache.advance(b, lengths[static_cast<std::size_t>(b)]);
-      cache.set_request_length(b, request_lengths[static_cast<std::size_t>(b)]);
+      cache.set_request_length(b, partial.request_lengths[static_cast<std::size_t>(b)]);
     }
     return result;
   }

@@ -106,15 +106,21 @@ class ForwardPass {
     std::function<RotaryAngles(const TokenFrame&, std::int64_t first_row)> angles_of;
   };
 
+  /// The layers before `first` have run and left the frame's hidden states; where that is the first
+  /// of all, the frame has none.
   ForwardPass(Model model,
-              TokenFrame frame,  // without hidden states
+              TokenFrame frame,
+              std::int64_t first,
               KvCache& cache,
               const Policy& policy,
               Eviction& eviction,
               const PrefillOptions& options,
               bool prefill)
       : model_(std::move(model)),
-        frame_(std::move(frame)),
+        frame_(frame.with_hidden({})),
+        first_(first),
+        hidden_(frame.hidden()),
+        borrowed_(hidden_.defined()),
         cache_(cache),
         policy_(policy),
         eviction_(eviction),
@@ -125,12 +131,19 @@ class ForwardPass {
                       options.prefill_chunk.value_or(0));
   }
 
+  /// Runs the layers before `layer`, not the last one, for every token and returns the hidden
+  /// states.
+  at::Tensor run_to(std::int64_t layer) {  // [S, E]
+    run_segment(first_, layer, false);
+    return hidden_;
+  }
+
   /// The hidden states of every row's last token after the last layer.
   at::Tensor run() {  // [B, E]
     const auto layers = static_cast<std::int64_t>(model_.layers.size());
-    std::int64_t from = 0;
+    std::int64_t from = first_;
     bool appended = false;  // layer `from` has the tokens in its cache already
-    for (std::int64_t l = 0; prefill_ && l < layers; ++l) {
+    for (std::int64_t l = first_; prefill_ && l < layers; ++l) {
       if (!policy_.selects_at(l)) continue;
       const TokenFrame entered = frame_;  // what a truncation indexes
       std::optional<Retention> kept;
@@ -201,10 +214,10 @@ class ForwardPass {
   /// Layers [first, last) for all live tokens; `appended`: those of the first one are in its cache.
   void run_segment(std::int64_t first, std::int64_t last, bool appended) {
     const bool ends = last == static_cast<std::int64_t>(model_.layers.size());
-    if (first == last && hidden_.defined()) return;
+    if (first == last && (hidden_.defined() || last_.defined())) return;
     const std::vector<Chunk> parts = chunks();
     std::vector<at::Tensor> last_tokens;
-    at::Tensor out = hidden_;
+    at::Tensor out = borrowed_ ? at::Tensor() : hidden_;
     for (std::size_t c = 0; c < parts.size(); ++c) {
       LiveTokens live = take(parts[c]);
       if (parts.size() == 1) hidden_ = out = at::Tensor();
@@ -223,6 +236,7 @@ class ForwardPass {
       }
       if (parts.size() == 1) {
         hidden_ = live.frame.hidden();
+        borrowed_ = false;
         return;
       }
       if (ends) {
@@ -240,6 +254,7 @@ class ForwardPass {
       last_ = at::cat(last_tokens);
     } else {
       hidden_ = out;
+      borrowed_ = false;
     }
   }
 
@@ -332,9 +347,11 @@ class ForwardPass {
   }
 
   Model model_;
-  TokenFrame frame_;   // all live tokens, without hidden states
-  at::Tensor hidden_;  // [S, E] of them; undefined: not embedded yet
-  at::Tensor last_;    // [B, E] of the last tokens, where the last segment ran in chunks
+  TokenFrame frame_;    // all live tokens, without hidden states
+  std::int64_t first_;  // the layer that the pass begins with
+  at::Tensor hidden_;   // [S, E] of them; undefined: not embedded yet
+  bool borrowed_;       // the caller may still need them: not to be written to
+  at::Tensor last_;     // [B, E] of the last tokens, where the last segment ran in chunks
   std::vector<at::Tensor>
       tails_;  // [B] queries of the last tokens, asked for by a stage after its layer
   std::vector<StageRecord> stages_;

@@ -45,32 +45,38 @@ struct GenerateResult {
   double decode_seconds;                 // of the tokens after the first
 };
 
-/// Answers one prompt. The last token is not run: the cache holds the prompt and all tokens before
-/// it, so that a next turn appends it first. Throws what prefill and the sampler throw.
-template <DistillPolicy Policy = NoDistill, CachePolicy Eviction = KeepCache>
-GenerateResult generate(const CausalLm& lm,
-                        const std::vector<std::int64_t>& prompt,
-                        KvCache& cache,
-                        const Policy& policy = {},
-                        const GenerateOptions& options = {},
-                        Eviction&& eviction = {}) {
+namespace detail {
+
+using Clock = std::chrono::steady_clock;
+
+inline double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+inline void check_request(const std::vector<std::int64_t>& prompt, const GenerateOptions& options) {
   TORCH_CHECK_VALUE(!prompt.empty(),
                     "promptdistill: a prompt must have at least one token, got none");
   TORCH_CHECK_VALUE(options.max_new_tokens >= 1,
                     "promptdistill: the number of new tokens must be at least 1, got ",
                     options.max_new_tokens);
-  using Clock = std::chrono::steady_clock;
-  const auto seconds = [](Clock::time_point from, Clock::time_point to) {
-    return std::chrono::duration<double>(to - from).count();
-  };
+}
+
+}  // namespace detail
+
+/// Answers a prompt whose prefill is done. The last token is not run: the cache holds the prompt
+/// and all tokens before it, so that a next turn appends it first. `prefill_seconds` counts from
+/// this call on.
+template <CachePolicy Eviction = KeepCache>
+GenerateResult generate_from(const CausalLm& lm,
+                             const std::vector<std::int64_t>& prompt,
+                             PrefillResult prefilled,
+                             KvCache& cache,
+                             const GenerateOptions& options = {},
+                             Eviction&& eviction = {}) {
+  detail::check_request(prompt, options);
+  const auto start = detail::Clock::now();
   Sampler sample(options.sampling);
   GenerateResult result{};
-  const auto start = Clock::now();
-  PrefillOptions prefill = options.prefill;
-  if (!prefill.max_new_tokens) prefill.max_new_tokens = options.max_new_tokens;
-  PrefillResult prefilled =
-      lm.prefill(at::tensor(prompt, at::kLong), {static_cast<std::int64_t>(prompt.size())}, cache,
-                 policy, prefill, eviction);
   result.prefill_logits = lm.logits(prefilled.last_hidden)[0];
   result.last_logits = result.prefill_logits;
   result.stages = std::move(prefilled.stages);
@@ -78,7 +84,8 @@ GenerateResult generate(const CausalLm& lm,
   result.cache_bytes = cache.bytes();
   std::vector<std::int64_t> seen = prompt;  // and the answer so far
   std::int64_t token = sample(result.last_logits, seen);
-  const auto first = Clock::now();
+  result.prefill_seconds = detail::seconds_since(start);
+  const auto first = detail::Clock::now();
   for (;;) {
     result.tokens.push_back(token);
     seen.push_back(token);
@@ -99,8 +106,29 @@ GenerateResult generate(const CausalLm& lm,
     }
     break;
   }
-  result.prefill_seconds = seconds(start, first);
-  result.decode_seconds = seconds(first, Clock::now());
+  result.decode_seconds = detail::seconds_since(first);
+  return result;
+}
+
+/// Answers one prompt: prefill and generate_from. Throws what prefill and the sampler throw.
+template <DistillPolicy Policy = NoDistill, CachePolicy Eviction = KeepCache>
+GenerateResult generate(const CausalLm& lm,
+                        const std::vector<std::int64_t>& prompt,
+                        KvCache& cache,
+                        const Policy& policy = {},
+                        const GenerateOptions& options = {},
+                        Eviction&& eviction = {}) {
+  detail::check_request(prompt, options);
+  Sampler{options.sampling};  // throws on a setting that breaks its rule, before the work
+  const auto start = detail::Clock::now();
+  PrefillOptions prefill = options.prefill;
+  if (!prefill.max_new_tokens) prefill.max_new_tokens = options.max_new_tokens;
+  PrefillResult prefilled =
+      lm.prefill(at::tensor(prompt, at::kLong), {static_cast<std::int64_t>(prompt.size())}, cache,
+                 policy, prefill, eviction);
+  const double prefill_seconds = detail::seconds_since(start);
+  GenerateResult result = generate_from(lm, prompt, std::move(prefilled), cache, options, eviction);
+  result.prefill_seconds += prefill_seconds;
   return result;
 }
 
