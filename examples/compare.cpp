@@ -175,7 +175,7 @@ void run(const Flags& flags) {
                                   tokenizer.encode(ex::read_plain(flags.documents), false));
   std::vector<ex::PlantedPrompt> prompts;
   for (const std::int64_t length : flags.tokens)
-    prompts.push_back(planter.plant(length, flags.depth / 100, 0, flags.fact, flags.question));
+    prompts.push_back(planter.plant(length, 0, {{flags.depth / 100, flags.fact}}, flags.question));
   const pd::CausalLm lm = flags.model.load(flags.model_dir);
   fmt::print(
       "{}, {}, {}, {} threads; medians of {} runs in turn.\nPlanted at {:g} % of the document: "

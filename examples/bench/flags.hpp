@@ -17,9 +17,9 @@
 
 #include "examples/bench/bench_method.hpp"
 #include "examples/bench/bench_model.hpp"
-#include "examples/bench/machine.hpp"
 #include "examples/bench/measure.hpp"
 #include "examples/bench/measure_batch.hpp"
+#include "examples/common/machine.hpp"
 #include "examples/common/method_flags.hpp"
 #include "examples/common/model_flags.hpp"
 #include "examples/common/program.hpp"

@@ -10,12 +10,13 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "examples/bench/bench_method.hpp"
-#include "examples/bench/machine.hpp"
 #include "examples/bench/peak_rss.hpp"
 #include "examples/bench/records.hpp"
+#include "examples/common/machine.hpp"
 #include "examples/common/memory_meter.hpp"
 #include "examples/common/progress.hpp"
 #include "promptdistill/baseline/method.hpp"
@@ -76,11 +77,16 @@ class DevicePeak {
 /// Called before every layer with what is being done; Ctrl-C ends the run.
 using LayerProgress = std::function<void(const PrefillProgress&)>;
 
-inline GenerateResult run_once(const CausalLm& lm,
-                               const std::vector<std::int64_t>& prompt,
-                               const MethodOptions& method,
-                               const RunSettings& settings,
-                               const LayerProgress& progress = {}) {
+struct Run {
+  GenerateResult result;
+  std::vector<std::int64_t> rows_at_end;  // [L] of the cache
+};
+
+inline Run run_once(const CausalLm& lm,
+                    const std::vector<std::int64_t>& prompt,
+                    const MethodOptions& method,
+                    const RunSettings& settings,
+                    const LayerProgress& progress = {}) {
   GenerateOptions options;
   options.max_new_tokens = settings.new_tokens;
   options.prefill.prefill_chunk = settings.prefill_chunk;
@@ -93,7 +99,7 @@ inline GenerateResult run_once(const CausalLm& lm,
   synchronize(lm.device());
   GenerateResult result = run_method(lm, prompt, method, options, cache);
   if (interrupted()) throw Interrupted();
-  return result;
+  return {std::move(result), cache.rows()};
 }
 
 /// A record without the suite, repetition and process that it is of.
@@ -102,7 +108,7 @@ inline TimeRecord measure_time(const CausalLm& lm,
                                const BenchMethod& method,
                                const RunSettings& settings,
                                const LayerProgress& progress) {
-  const GenerateResult result = run_once(lm, prompt, method.options, settings, progress);
+  const auto [result, rows_at_end] = run_once(lm, prompt, method.options, settings, progress);
   TimeRecord record;
   record.method = method.text();
   record.length = static_cast<std::int64_t>(prompt.size());
@@ -110,7 +116,8 @@ inline TimeRecord measure_time(const CausalLm& lm,
   record.decode = result.decode_seconds;
   record.decoded = static_cast<std::int64_t>(result.tokens.size()) - 1;
   record.cache_bytes = static_cast<std::int64_t>(result.cache_bytes);
-  for (const std::int64_t rows : result.cache_rows) record.cache_rows += rows;
+  record.rows_after_prefill = result.cache_rows;
+  record.rows_at_end = rows_at_end;
   for (const StageRecord& stage : result.stages)
     record.kept.emplace_back(stage.layer, stage.kept_positions.numel());
   return record;
@@ -128,7 +135,7 @@ inline MemoryRecord measure_memory(const CausalLm& lm,
   const PeakRss rss;
   const detail::DevicePeak device(lm.device());
   const MemoryMeter meter;
-  const GenerateResult result = run_once(lm, prompt, method, settings);
+  const GenerateResult result = run_once(lm, prompt, method, settings).result;
   return {.method = to_string(method),
           .length = static_cast<std::int64_t>(prompt.size()),
           .tensor_peak = meter.peak_bytes(),

@@ -90,7 +90,7 @@ inline BatchRecord measure_batch(const CausalLm& lm,
   std::vector<std::vector<std::int64_t>> alone;
   for (const auto& prompt : prompts) {
     record.lengths.push_back(std::ssize(prompt));
-    alone.push_back(run_once(lm, prompt, method.options, settings, progress).tokens);
+    alone.push_back(run_once(lm, prompt, method.options, settings, progress).result.tokens);
   }
   record.one_by_one = seconds_since(start);
   start = Clock::now();

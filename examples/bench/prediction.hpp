@@ -35,11 +35,9 @@ inline Prediction predict(const ModelConfig& config,
     case MethodKind::kGemFilterImproved: {
       // A prompt within the budget is read without a filter pass.
       if (request.prompt_tokens <= method.gem_filter.tokens) return all_of(full);
-      const Plan plan =
-          plan_gem_filter(config, request, method.gem_filter.layer, method.gem_filter.tokens);
-      // The planner knows the improved form, which leaves the filter's layer early.
-      if (method.kind == MethodKind::kGemFilter) return {{}, plan.cache_bytes, {}};
-      return all_of(plan);
+      return all_of(plan_gem_filter(config, request, method.gem_filter.layer,
+                                    method.gem_filter.tokens,
+                                    /*whole_layer=*/method.kind == MethodKind::kGemFilter));
     }
     case MethodKind::kSnapKv: {
       const std::int64_t chosen = method.snap_kv.capacity - method.snap_kv.window;

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "examples/bench/machine.hpp"
+#include "examples/common/machine.hpp"
 
 namespace promptdistill::examples {
 

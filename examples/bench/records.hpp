@@ -23,7 +23,7 @@ struct TimeRecord {
   double first_token = 0, decode = 0;  // seconds; of the tokens after the first
   std::int64_t decoded = 0;            // tokens after the first
   std::int64_t cache_bytes = 0;        // after prefill, room for the answer included
-  std::int64_t cache_rows = 0;         // after prefill, of all layers together
+  std::vector<std::int64_t> rows_after_prefill, rows_at_end;  // of every layer's cache
   KeptTokens kept;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TimeRecord,
@@ -36,7 +36,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TimeRecord,
                                    decode,
                                    decoded,
                                    cache_bytes,
-                                   cache_rows,
+                                   rows_after_prefill,
+                                   rows_at_end,
                                    kept)
 
 /// A run in a process of its own, after a warm-up of 16 tokens: bytes above what it then held.

@@ -18,9 +18,9 @@
 #include "examples/bench/flags.hpp"
 #include "examples/bench/measure.hpp"
 #include "examples/bench/measure_batch.hpp"
-#include "examples/bench/process.hpp"
 #include "examples/bench/read_bandwidth.hpp"
 #include "examples/bench/results_file.hpp"
+#include "examples/common/process.hpp"
 #include "examples/common/progress.hpp"
 #include "examples/common/units.hpp"
 
@@ -89,7 +89,8 @@ class BenchRunner {
         if (!std::exchange(warm, true)) {
           RunSettings settings = settings_;
           settings.new_tokens = 2;
-          run_packed(lm_, prompts, {}, settings, shown("warm-up"));
+          for (const BenchMethod& each : methods)
+            measure_batch(lm_, prompts, each, settings, shown("warm-up"));
         }
         BatchRecord record =
             measure_batch(lm_, prompts, method, settings_,

@@ -109,8 +109,13 @@ inline MethodSummary summarize(const Records& records,
     out.cache_bytes = record.cache_bytes;
     out.kept = record.kept;
     const ModelConfig& config = context.config;
-    const std::int64_t rows = record.cache_rows + config.num_hidden_layers * record.decoded / 2,
-                       row_bytes = 2 * config.num_key_value_heads * config.head_dim *
+    std::int64_t rows = 0;  // that an average step reads, of all layers
+    for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) {
+      const auto at = static_cast<std::size_t>(l);
+      const std::int64_t held = (record.rows_after_prefill.at(at) + record.rows_at_end.at(at)) / 2;
+      rows += std::min(held, config.window_of(l).value_or(held));
+    }
+    const std::int64_t row_bytes = 2 * config.num_key_value_heads * config.head_dim *
                                    static_cast<std::int64_t>(at::elementSize(context.dtype));
     out.step_bytes = context.weight_bytes_read + rows * row_bytes;
   }

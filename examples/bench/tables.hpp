@@ -114,12 +114,12 @@ inline ReportTable decode_table(const std::string& title,
 }
 
 inline ReportTable memory_table(const std::string& title, const std::vector<MethodSummary>& all) {
-  ReportTable table{
-      title + ": peak memory above the weights, each method in a process of its own",
-      "Tensors: storage that LibTorch allocated. RSS: the process's peak in RAM above "
-      "that after a 16-token warm-up.",
-      {},
-      {}};
+  ReportTable table{title + ": peak memory above the weights, each method in a process of its own",
+                    "Tensors: storage that LibTorch allocated for the calling thread. RSS: the "
+                    "process's peak in RAM above "
+                    "that after a 16-token warm-up.",
+                    {},
+                    {}};
   table.head = {"method", "tensors MiB", "of full", "planned", "RSS MiB", "of full", "cache MiB"};
   const bool device = std::any_of(all.begin(), all.end(), [](const MethodSummary& summary) {
     return summary.memory && summary.memory->device_peak > 0;

@@ -44,9 +44,11 @@ struct MethodFlags {
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
 
+  bool empty() const { return profiles.empty() && stages.empty() && methods.empty(); }
+
   /// Full attention first. Throws UsageError where nothing is there to compare it with.
   std::vector<Method> resolve(const std::filesystem::path& model_dir) const {
-    if (profiles.empty() && stages.empty() && methods.empty())
+    if (empty())
       throw UsageError(
           "nothing to compare full attention with: give --profile, --stages or --method");
     const ModelConfig config = ModelConfig::load(model_dir);

@@ -15,6 +15,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "promptdistill/model/model_config.hpp"
@@ -41,12 +42,33 @@ inline std::string read_plain(const std::vector<std::filesystem::path>& files) {
   return text;
 }
 
-struct PlantedPrompt {
-  Ids ids;
-  std::int64_t fact_begin, fact_end;  // positions of the planted fact
+/// The files of a folder in sorted order; links are other names of the same files.
+inline std::vector<std::filesystem::path> files_of(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.is_regular_file() && !entry.is_symlink()) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+/// A sentence to plant and where, 0 to 1 of the document.
+struct Needle {
+  double depth;
+  std::string text;
 };
 
-/// Puts documents, facts and questions into the checkpoint's chat format.
+/// Positions [begin, end) in a prompt.
+struct TokenRange {
+  std::int64_t begin, end;
+};
+
+struct PlantedPrompt {
+  Ids ids;
+  std::vector<TokenRange> needles;  // in the order they were given
+};
+
+/// Puts documents, needles and questions into the checkpoint's chat format.
 class PromptPlanter {
  public:
   PromptPlanter(const Tokenizer& tokenizer, const ChatFormat& format, Ids document)
@@ -60,38 +82,74 @@ class PromptPlanter {
 
   std::int64_t document_tokens() const { return static_cast<std::int64_t>(document_.size()); }
 
-  /// A prompt of exactly `length` tokens: the document from token `start` on, `fact` at `depth` (0
-  /// to 1) of it, then `question`. Throws std::runtime_error where the document is too short.
+  /// A prompt of exactly `length` tokens: `opening`, the document from token `start` on with the
+  /// needles in it, then `question`. A needle stands at its depth, or with `between_sentences` at
+  /// the end of the sentence nearest to it. Throws std::runtime_error where there is no room or too
+  /// little text.
   PlantedPrompt plant(std::int64_t length,
-                      double depth,
                       std::int64_t start,
-                      const std::string& fact,
-                      const std::string& question) const {
-    const Ids planted = tokenizer_.encode(" " + fact + " ", false);
+                      const std::vector<Needle>& needles,
+                      const std::string& question,
+                      bool between_sentences = false,
+                      const std::string& opening = "") const {
+    PlantedPrompt prompt{head_, std::vector<TokenRange>(needles.size())};
+    const auto add = [&](const Ids& ids) {
+      prompt.ids.insert(prompt.ids.end(), ids.begin(), ids.end());
+    };
+    if (!opening.empty()) add(tokenizer_.encode(opening, false));
     const Ids tail = tokenizer_.encode("\n\n" + question + foot_, false);
-    const auto room =
-        length - static_cast<std::int64_t>(head_.size() + planted.size() + tail.size());
+    std::vector<Ids> planted;
+    std::size_t fixed = prompt.ids.size() + tail.size();
+    for (const Needle& needle : needles) {
+      planted.push_back(tokenizer_.encode(" " + needle.text + " ", false));
+      fixed += planted.back().size();
+    }
+    const std::int64_t room = length - static_cast<std::int64_t>(fixed);
     if (room < 1)
       throw std::runtime_error(
-          fmt::format("a prompt of {} tokens has no room for the fact and the question", length));
+          fmt::format("a prompt of {} tokens has no room for what is planted and asked", length));
     if (start + room > document_tokens()) {
       throw std::runtime_error(
           fmt::format("a prompt of {} tokens needs {} tokens of text, the document has {}", length,
                       start + room, document_tokens()));
     }
     const auto first = document_.begin() + start;
-    const auto at = static_cast<std::int64_t>(static_cast<double>(room) * depth);
-    PlantedPrompt prompt{head_, 0, 0};
-    prompt.ids.insert(prompt.ids.end(), first, first + at);
-    prompt.fact_begin = static_cast<std::int64_t>(prompt.ids.size());
-    prompt.ids.insert(prompt.ids.end(), planted.begin(), planted.end());
-    prompt.fact_end = static_cast<std::int64_t>(prompt.ids.size());
-    prompt.ids.insert(prompt.ids.end(), first + at, first + room);
-    prompt.ids.insert(prompt.ids.end(), tail.begin(), tail.end());
+    std::vector<std::pair<std::int64_t, std::size_t>> places;  // tokens of the document before it
+    for (std::size_t n = 0; n < needles.size(); ++n) {
+      auto at = static_cast<std::int64_t>(static_cast<double>(room) * needles[n].depth);
+      if (between_sentences) at = sentence_end(start, room, at);
+      places.emplace_back(at, n);
+    }
+    std::sort(places.begin(), places.end());
+    std::int64_t done = 0;
+    for (const auto& [at, n] : places) {
+      prompt.ids.insert(prompt.ids.end(), first + done, first + at);
+      done = at;
+      prompt.needles[n].begin = std::ssize(prompt.ids);
+      add(planted[n]);
+      prompt.needles[n].end = std::ssize(prompt.ids);
+    }
+    prompt.ids.insert(prompt.ids.end(), first + done, first + room);
+    add(tail);
     return prompt;
   }
 
  private:
+  /// The place nearest to `at` of the `room` tokens from `start` on that has the end of a sentence,
+  /// or the document's begin or end, before it.
+  std::int64_t sentence_end(std::int64_t start, std::int64_t room, std::int64_t at) const {
+    const auto ends = [&](std::int64_t place) {
+      if (place <= 0 || place >= room) return true;
+      const std::string token =
+          tokenizer_.decode(Ids{document_[static_cast<std::size_t>(start + place - 1)]}, false);
+      return !token.empty() && std::string_view(".!?").find(token.back()) != std::string_view::npos;
+    };
+    for (std::int64_t away = 0;; ++away) {
+      if (ends(at - away)) return std::max<std::int64_t>(at - away, 0);
+      if (ends(at + away)) return std::min(at + away, room);
+    }
+  }
+
   const Tokenizer& tokenizer_;
   Ids document_;
   Ids head_;

@@ -323,8 +323,9 @@ TEST_CASE("predictions are the planner's, of the method that is run", "[examples
         of("promptdistill:stages=14:512,placement=after").speed_up);
   CHECK(of("gemfilter:layer=14,tokens=512").cache_bytes ==
         of("gemfilter-improved:layer=14,tokens=512").cache_bytes);
-  CHECK(!of("gemfilter:layer=14,tokens=512").speed_up);
-  CHECK(of("gemfilter-improved:layer=14,tokens=512").speed_up > 1.5);
+  CHECK(of("gemfilter:layer=14,tokens=512").speed_up > 1.5);
+  CHECK(of("gemfilter-improved:layer=14,tokens=512").speed_up >
+        of("gemfilter:layer=14,tokens=512").speed_up);
   CHECK(of("snapkv:capacity=532").cache_bytes < of("full").cache_bytes);
   CHECK(!of("h2o").cache_bytes);
 }
