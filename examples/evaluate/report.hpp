@@ -1,0 +1,242 @@
+#pragma once
+// SPDX-FileCopyrightText: 2026 The promptdistill authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Replies' scores as one self-contained page: a table, heat maps of length and depth, and curves.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "examples/common/html_page.hpp"
+#include "examples/common/plot.hpp"
+#include "examples/common/units.hpp"
+#include "examples/evaluate/aggregate.hpp"
+#include "promptdistill/baseline/method_text.hpp"
+#include "promptdistill/io/read_json.hpp"
+
+namespace promptdistill::examples {
+
+namespace detail {
+
+inline std::string percent(double value) { return fmt::format("{:.1f}", 100 * value); }
+
+inline std::string with_interval(const Interval& interval) {
+  return fmt::format("{} ({} to {})", percent(interval.mean), percent(interval.low),
+                     percent(interval.high));
+}
+
+/// Mean scores of one method by the numbers that two keys of `about` have.
+using Cells = std::map<std::pair<double, double>, std::pair<double, int>>;
+
+inline Cells cells_of(const std::vector<ReplyRecord>& records,
+                      const std::string& method,
+                      const char* row,
+                      const char* column) {
+  Cells cells;
+  for (const ReplyRecord& record : records) {
+    if (record.method != method || !record.about.contains(row) || !record.about.contains(column))
+      continue;
+    auto& [sum, count] =
+        cells[{record.about.at(row).get<double>(), record.about.at(column).get<double>()}];
+    sum += record.score;
+    ++count;
+  }
+  return cells;
+}
+
+/// White to blue; dark cells have white digits.
+inline std::string heat_cell(double score) {
+  const auto mix = [&](double from, double to) { return std::lround(from + (to - from) * score); };
+  return fmt::format("<td style=\"background:rgb({},{},{});color:{}\">{:.0f}", mix(255, 8),
+                     mix(255, 81), mix(255, 156), score > 0.55 ? "#fff" : "#1b1f24", 100 * score);
+}
+
+inline std::string heat_map(const std::string& title, const Cells& cells) {
+  std::set<double> rows, columns;
+  for (const auto& [at, value] : cells) {
+    rows.insert(at.first);
+    columns.insert(at.second);
+  }
+  std::string out = fmt::format("<figure><figcaption>{}</figcaption><table class=heat><tr><th>",
+                                html::escape(title));
+  for (const double column : columns) out += fmt::format("<th>{}", grouped(std::llround(column)));
+  for (const double row : rows) {
+    out += fmt::format("\n<tr><th>{:.0f} %", row);
+    for (const double column : columns) {
+      const auto cell = cells.find({row, column});
+      out += cell == cells.end() ? "<td>" : heat_cell(cell->second.first / cell->second.second);
+    }
+  }
+  return out + "</table></figure>\n";
+}
+
+/// The mean recall of every layer and head, over the samples that were looked at in one way.
+inline std::string head_map(const std::vector<HeadRecord>& heads) {
+  const HeadRecord& last = heads.back();
+  std::vector<std::vector<double>> mean(last.recall.size(),
+                                        std::vector<double>(last.recall.front().size(), 0));
+  int samples = 0;
+  for (const HeadRecord& record : heads) {
+    if (record.window != last.window || record.budget != last.budget) continue;
+    ++samples;
+    for (std::size_t l = 0; l < mean.size(); ++l)
+      for (std::size_t h = 0; h < mean[l].size(); ++h) mean[l][h] += record.recall.at(l).at(h);
+  }
+  std::string out = fmt::format(
+      "<h2>The needle's tokens among the {} best of each layer (down) and head (across), by the "
+      "attention of the last {} tokens, %; {} samples</h2><table class=heat><tr><th>",
+      last.budget, last.window, samples);
+  for (std::size_t h = 0; h < mean.front().size(); ++h) out += fmt::format("<th>{}", h);
+  for (std::size_t l = 0; l < mean.size(); ++l) {
+    out += fmt::format("\n<tr><th>{}", l);
+    for (const double sum : mean[l]) out += heat_cell(sum / samples);
+  }
+  return out + "</table>\n";
+}
+
+/// What a curve is called and, of PromptDistill with one stage, its layer.
+struct Family {
+  std::string name;
+  std::optional<std::int64_t> layer;
+  std::string budget;
+};
+
+inline Family family_of(const std::string& text) {
+  MethodOptions method = parse_method(text);
+  if (method.kind != MethodKind::kPromptDistill) return {to_string(method.kind), {}, ""};
+  if (method.distill.stages.size() != 1)
+    return {fmt::format("{} stages", method.distill.stages.size()), {}, ""};
+  const std::int64_t layer = method.distill.stages.front().layer;
+  const std::string budget = to_string(method.distill.stages.front().budget);
+  // Of everything else that it says, a name of its own.
+  MethodOptions plain = method;
+  plain.distill.stages = {{0, Count{1}}};
+  const std::string rest = to_string(plain);
+  const std::size_t comma = rest.find(',');
+  return {fmt::format("layer {}{}", layer,
+                      comma == std::string::npos ? "" : ", " + rest.substr(comma + 1)),
+          layer, budget};
+}
+
+}  // namespace detail
+
+/// Score against what is kept, the time it takes, and the stage's layer.
+inline std::vector<Plot> evaluation_plots(const std::vector<MethodResult>& results) {
+  Plot kept{.file = "kept.svg",
+            .title = "Score by the share of the prompt that is kept",
+            .x_label = "tokens kept, % of the prompt",
+            .y_label = "score, %"};
+  Plot time{.file = "time.svg",
+            .title = "Score by time to the first token",
+            .x_label = "time to the first token, % of full attention's",
+            .y_label = "score, %"};
+  Plot layers{.file = "layers.svg",
+              .title = "Score by the stage's layer",
+              .x_label = "stage's layer",
+              .y_label = "score, %"};
+  kept.logarithmic_x = true;
+  const auto add = [](Plot& plot, const std::string& name, double x, const Interval& score) {
+    auto curve = std::find_if(plot.curves.begin(), plot.curves.end(),
+                              [&](const Plot::Curve& each) { return each.name == name; });
+    if (curve == plot.curves.end()) curve = plot.curves.insert(curve, Plot::Curve{name, {}});
+    curve->points.push_back({x, 100 * score.mean, 100 * score.low, 100 * score.high});
+  };
+  std::set<double> ticks;
+  for (const MethodResult& result : results) {
+    const detail::Family family = detail::family_of(result.method);
+    add(kept, family.name, 100 * result.kept, result.score);
+    if (result.speed_up) add(time, family.name, 100 / *result.speed_up, result.score);
+    if (!family.layer) continue;
+    add(layers, family.budget + " tokens", static_cast<double>(*family.layer), result.score);
+    ticks.insert(static_cast<double>(*family.layer));
+  }
+  layers.ticks.assign(ticks.begin(), ticks.end());
+  for (Plot* plot : {&kept, &time, &layers}) {
+    for (Plot::Curve& curve : plot->curves)
+      std::sort(curve.points.begin(), curve.points.end(),
+                [](const Plot::At& a, const Plot::At& b) { return a.x < b.x; });
+  }
+  std::vector<Plot> plots{std::move(kept), std::move(time)};
+  if (ticks.size() > 1) plots.push_back(std::move(layers));
+  return plots;
+}
+
+/// Everything in one page; `pictures` are SVG files that were drawn, whose text becomes part of it.
+inline std::string render_evaluation(const std::string& title,
+                                     const std::string& setting,
+                                     const std::vector<std::vector<std::string>>& table,
+                                     const std::vector<ReplyRecord>& records,
+                                     const std::vector<HeadRecord>& heads,
+                                     const std::vector<MethodResult>& results,
+                                     const std::vector<std::filesystem::path>& pictures) {
+  const auto escape = [](const std::string& text) { return detail::html::escape(text); };
+  std::string body = "<table class=results>";
+  for (const auto& row : table) {
+    body += "\n<tr>";
+    for (const std::string& cell : row)
+      body += (&row == &table.front() ? "<th>" : "<td>") + escape(cell);
+  }
+  body += "</table>\n";
+  for (const auto& picture : pictures) {
+    const std::string svg = promptdistill::detail::read_text_file(picture);
+    const std::size_t begin = svg.find("<svg");  // without the XML declaration
+    if (begin != std::string::npos) body += svg.substr(begin) + "\n";
+  }
+  std::string maps;
+  for (const MethodResult& result : results) {
+    const detail::Cells cells = detail::cells_of(records, result.method, "depth", "length");
+    if (cells.size() > 1) maps += detail::heat_map(result.method, cells);
+  }
+  if (!maps.empty())
+    body +=
+        "<h2>Score by depth of the needle (down) and length of the prompt (across), %</h2>"
+        "<div class=maps>" +
+        maps + "</div>\n";
+  std::map<std::string, std::map<std::string, std::pair<double, int>>> kinds;  // by kind and method
+  for (const ReplyRecord& record : records) {
+    if (!record.about.contains("kind")) continue;
+    auto& [sum, count] = kinds[record.about.at("kind").get<std::string>()][record.method];
+    sum += record.score;
+    ++count;
+  }
+  if (!kinds.empty()) {
+    body += "<h2>Score by kind of fact, %</h2><table class=results><tr><th>method";
+    for (const auto& [kind, methods] : kinds) body += "<th>" + escape(kind);
+    for (const MethodResult& result : results) {
+      body += "\n<tr><td>" + escape(result.method);
+      for (const auto& [kind, methods] : kinds) {
+        const auto cell = methods.find(result.method);
+        body += cell == methods.end() ? "<td>"
+                                      : detail::heat_cell(cell->second.first / cell->second.second);
+      }
+    }
+    body += "</table>\n";
+  }
+  if (!heads.empty()) body += detail::head_map(heads);
+  return fmt::format(R"(<!doctype html>
+<html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
+<title>{0}</title><style>
+body{{max-width:1200px;margin:0 auto;padding:24px;font:15px/1.45 system-ui,sans-serif;color:#1b1f24}}
+h1{{font-size:24px;margin:0}}h2{{font-size:16px;margin:28px 0 6px}}p,figcaption{{color:#5b636d}}
+table{{border-collapse:collapse;font-variant-numeric:tabular-nums}}svg{{max-width:100%;height:auto}}
+.results td,.results th{{padding:3px 12px;text-align:right;border-bottom:1px solid #dde1e6}}
+th{{color:#5b636d;font-weight:500}}.results tr>:first-child{{text-align:left;padding-left:0;
+overflow-wrap:anywhere}}.maps{{display:flex;flex-wrap:wrap;gap:20px}}figure{{margin:0;max-width:560px}}
+figcaption{{font-size:13px;overflow-wrap:anywhere}}.heat td,.heat th{{padding:2px 8px;text-align:right}}
+</style><h1>{0}</h1><p>{1}</p>
+{2})",
+                     escape(title), escape(setting), body);
+}
+
+}  // namespace promptdistill::examples

@@ -1,0 +1,320 @@
+// SPDX-FileCopyrightText: 2026 The promptdistill authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// promptdistill-evaluate: what it runs, keeps, goes on with and refuses; tasks, sweeps and
+// intervals.
+
+#include <cmath>
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "examples/evaluate/aggregate.hpp"
+#include "examples/evaluate/file_tasks.hpp"
+#include "examples/evaluate/needle_tasks.hpp"
+#include "examples/evaluate/ruler_tasks.hpp"
+#include "examples/evaluate/sweep.hpp"
+#include "tests/examples/shell.hpp"
+#include "tests/real_model.hpp"
+
+namespace promptdistill::test {
+namespace {
+
+namespace ex = promptdistill::examples;
+using nlohmann::json;
+
+std::map<std::string, json> replies_of(const Shell& shell, const std::string& folder) {
+  std::istringstream text(read_bytes(shell.folder / (folder + "/results.jsonl")));
+  std::map<std::string, json> replies;
+  for (std::string line; std::getline(text, line);) {
+    const json record = json::parse(line);
+    if (record.contains("header")) continue;
+    replies[record.at("sample").get<std::string>() + " " + record.at("method").get<std::string>()] =
+        record;
+  }
+  return replies;
+}
+
+TEST_CASE("evaluate shares layers without changing a reply, and goes on where it was stopped",
+          "[examples][real]") {
+  const auto model = real_model();
+  if (!model) return;
+  const Shell shell;
+  const std::string command =
+      "promptdistill-evaluate " + model->string() +
+      " --task facts --lengths 300,400 --depths 2 --max-new-tokens 6 "
+      "--profile " PROMPTDISTILL_PROFILES
+      "/smollm2-135m-instruct-three-stages.json --method snapkv:capacity=96 --sweep layer=14,20 "
+      "budget=32,64 ";
+  const ProgramRun shared = shell(command + "--out shared"),
+                   alone = shell(command + "--alone --out alone");
+  INFO(shared.err << alone.err);
+  REQUIRE(shared.code == 0);
+  REQUIRE(alone.code == 0);
+  auto replies = replies_of(shell, "shared"), others = replies_of(shell, "alone");
+  REQUIRE(replies.size() == 4 * 7);
+  REQUIRE(others.size() == replies.size());
+  int together = 0;
+  for (const auto& [key, record] : replies) {
+    INFO(key);
+    const json& other = others.at(key);
+    for (const char* field :
+         {"prompt", "reply", "score", "kept", "recall", "tokens", "cache_bytes"})
+      CHECK(record.at(field) == other.at(field));
+    CHECK(record.at("prefill").get<double>() > 0);
+    CHECK_FALSE(other.at("shared").get<bool>());
+    together += record.at("shared").get<bool>() ? 1 : 0;
+  }
+  CHECK(together == 4 * 6);  // all but SnapKV
+  const json summary = shell.read("shared/summary.json");
+  REQUIRE(summary.at("results").size() == 7);
+  CHECK(summary.at("results")[0].at("method") == "full");
+  CHECK(summary.at("results")[0].at("against_full").is_null());
+  CHECK(summary.at("results")[1].at("samples") == 4);
+  CHECK(summary.at("results")[1].at("kept_share") < 1);
+  CHECK_THAT(shared.out, Catch::Matchers::Contains("less full"));
+
+  // A crash in the middle of a line.
+  const std::string whole = read_bytes(shell.folder / "shared/results.jsonl");
+  std::size_t cut = 0;
+  for (int line = 0; line < 12; ++line) cut = whole.find('\n', cut) + 1;
+  shell.write("shared/results.jsonl", whole.substr(0, cut + 20));
+  REQUIRE(shell(command + "--out shared").code == 0);
+  const std::string again = read_bytes(shell.folder / "shared/results.jsonl");
+  CHECK(again.substr(0, cut) == whole.substr(0, cut));
+  for (const auto& [key, record] : replies_of(shell, "shared"))
+    CHECK(record.at("reply") == replies.at(key).at("reply"));
+  CHECK(replies_of(shell, "shared").size() == replies.size());
+  require_message(shell(command + "--seed 2 --out shared"), 1, "settings/seed was 1 and is 2");
+}
+
+TEST_CASE("evaluate reads LongBench's files and refuses what is not the benchmark's",
+          "[examples][real]") {
+  const auto model = real_model();
+  if (!model) return;
+  const Shell shell;
+  shell.write("dataset2prompt.json",
+              R"({"trec": "Type?\n{context}\n{input}", "qasper": "{context} {missing} {input}",
+                  "dureader": "x"})");
+  shell.write("dataset2maxlen.json", R"({"trec": 3, "qasper": 0, "dureader": 3})");
+  shell.write("trec.jsonl",
+              R"({"input": "Q: Who?", "context": "Q: Where? Type: Place", "answers": ["Person"],)"
+              R"( "all_classes": ["Person", "Place"], "_id": "a1"})"
+              "\n\n");
+  const std::string command = "promptdistill-evaluate " + model->string() + " --data . --out out ";
+  const ProgramRun ran = shell(command + "--task longbench:trec");
+  INFO(ran.err);
+  REQUIRE(ran.code == 0);
+  const json record = replies_of(shell, "out").at("a1 full");
+  CHECK(record.at("recall").is_null());
+  CHECK(record.at("decoded") <= 3);
+  require_message(shell(command + "--task longbench:dureader"), 2, "segmented Chinese words");
+  require_message(shell(command + "--task longbench:nothing"), 2, "not a task of LongBench");
+  require_message(shell(command + "--task longbench:qasper"), 1, "must be a number of tokens");
+  shell.write("trec.jsonl", R"({"input": "Q", "context": 3})");
+  require_message(shell(command + "--task longbench:trec"), 1, "answers");
+  shell.write("trec.jsonl", "{\"input\": \"Q\"\n");
+  require_message(shell(command + "--task longbench:trec"), 1, "line 1");
+  shell.write("trec.jsonl", "\n");
+  require_message(shell(command + "--task longbench:trec"), 1, "at least one sample");
+  require_message(shell("promptdistill-evaluate " + model->string() + " --task sums --out out"), 2,
+                  "none that --help lists");
+  require_message(
+      shell("promptdistill-evaluate " + model->string() + " --task ruler:sums --out out"), 2,
+      "not a task");
+}
+
+TEST_CASE("evaluate asks InfiniteBench's questions in its own words", "[examples][real]") {
+  const auto model = real_model();
+  if (!model) return;
+  const TempDir folder;
+  folder.write("tasks.json", R"({
+    "code_run": {"prompt": "{func}|{context}|{func_call}", "max_new_tokens": 5, "file": "r.jsonl"},
+    "math_find": {"prompt": "{prefix}|{context}|{input}", "max_new_tokens": 3, "file": "m.jsonl"},
+    "longbook_choice_eng": {"prompt": "{question}|{OPTION_A}|{OPTION_D}", "max_new_tokens": 4,
+                            "file": "c.jsonl"},
+    "passkey": {"prompt": "{context} {braces}", "max_new_tokens": 0, "file": "r.jsonl"},
+    "kv_retrieval": {"prompt": "x", "max_new_tokens": 2, "file": "absent.jsonl"}})");
+  const auto write = [&](const char* name, const json& line) {
+    folder.write(name, line.dump() + "\n");
+  };
+  write(
+      "r.jsonl",
+      {{"id", 7}, {"context", "def func_2(x)"}, {"input", "Run func_2(-3) now"}, {"answer", {12}}});
+  write("m.jsonl",
+        {{"context", "[1, 2]"}, {"input", "The Second Largest number of it?"}, {"answer", 2}});
+  write("c.jsonl", {{"context", ""},
+                    {"input", "Who?"},
+                    {"answer", {"Ann"}},
+                    {"options", {"Bob", "Ann", "Cy", "Di"}}});
+  const auto tokenizer = std::make_shared<const Tokenizer>(Tokenizer::load(*model));
+  const ex::FileTaskSettings settings{folder.path(), tokenizer, 200};
+  const auto asked = [&](const char* name) {
+    return tokenizer->decode(ex::infbench_task(name, settings).make(0).ids, false);
+  };
+  CHECK(asked("code_run") == "func_2|def func_2(x)|func_2(-3)");
+  CHECK(asked("math_find") ==
+        "What is the second largest number in the following list?|[1, 2]|The Second Largest number "
+        "of it?");
+  CHECK(asked("longbook_choice_eng") == "Who?|Bob|Di");
+  const ex::Task run = ex::infbench_task("code_run", settings);
+  CHECK(run.make(0).id == "7");
+  CHECK(run.score(run.make(0), "It is 12.") == 1);
+  CHECK(run.score(run.make(0), "It is 13.") == 0);
+  const ex::Task choice = ex::infbench_task("longbook_choice_eng", settings);
+  CHECK(choice.make(0).references == std::vector<std::string>{"Ann", "B"});
+  CHECK(choice.score(choice.make(0), "B") == 1);
+  CHECK_THROWS_AS(ex::infbench_task("math_calc", settings), ex::UsageError);
+  CHECK_THROWS_AS(ex::infbench_task("passkey", settings), LoadError);
+  CHECK_THROWS_AS(ex::infbench_task("kv_retrieval", settings), LoadError);
+  CHECK_THROWS_AS(ex::infbench_task("number_string", settings), LoadError);
+  // Too long: both ends stay.
+  std::string words;
+  for (int i = 0; i < 400; ++i) words += "word" + std::to_string(i) + " ";
+  write("m.jsonl", {{"context", words}, {"input", "The last of it"}, {"answer", 2}});
+  const ex::Sample cut = ex::infbench_task("math_find", settings).make(0);
+  CHECK(cut.ids.size() == 197);
+  CHECK_THAT(tokenizer->decode(cut.ids, false), Catch::Matchers::StartsWith("What is the last") &&
+                                                    Catch::Matchers::EndsWith("The last of it"));
+}
+
+TEST_CASE("a sweep is every combination that matters", "[examples]") {
+  const ex::SweepAxis range = ex::parse_axis("layer=8:14:3");
+  CHECK(range.values == std::vector<std::string>{"8", "11", "14"});
+  CHECK(ex::parse_axis("budget=64,25%").values == std::vector<std::string>{"64", "25%"});
+  for (const char* text : {"layer", "layer=", "=3", "layer=1,,2", "layer=3:1", "layer=1:9:0",
+                           "layer=a:b", "layer=1:2:3:4", "layer=0:9999999"})
+    CHECK_THROWS_AS(ex::parse_axis(text), ex::UsageError);
+  const auto texts = [](const std::vector<ex::SweepAxis>& axes) {
+    std::vector<std::string> out;
+    for (const ex::Method& method : ex::sweep({}, axes)) out.push_back(method.name);
+    return out;
+  };
+  CHECK(texts({{"layer", {"2", "3"}}, {"budget", {"8", "50%"}}, {"window", {"1", "4"}}}).size() ==
+        8);
+  CHECK(
+      texts({{"layer", {"2"}}, {"pool", {"5", "3", "5"}}}) ==
+      std::vector<std::string>{"promptdistill:stages=2:512", "promptdistill:stages=2:512,pool=3"});
+  CHECK_THROWS_AS(ex::sweep({}, {{"depth", {"2"}}}), ex::UsageError);
+  CHECK_THROWS_AS(ex::sweep({}, {{"pool", {"3"}}}), ex::UsageError);  // no stage
+  CHECK_THROWS_AS(ex::sweep({}, {{"layer", {"2"}}, {"pool", {"4"}}}), ex::UsageError);
+  CHECK_THROWS_AS(ex::sweep({}, {{"layer", {"x"}}}), ex::UsageError);
+}
+
+TEST_CASE("intervals hold the mean and shrink with samples", "[examples]") {
+  std::vector<double> few, many;
+  for (int i = 0; i < 400; ++i) (i < 20 ? few : many).push_back(i % 4 == 0 ? 1 : 0);
+  const ex::Interval wide = ex::bootstrap(few), narrow = ex::bootstrap(many);
+  CHECK(wide.mean == Approx(0.25));
+  CHECK(wide.low < 0.25);
+  CHECK(wide.high > 0.25);
+  // A binomial share's interval, 1.96 sqrt(p (1 - p) / n).
+  CHECK(narrow.high - narrow.low == Approx(2 * 1.96 * std::sqrt(0.25 * 0.75 / 380)).epsilon(0.1));
+  CHECK(ex::bootstrap({0.5}).low == 0.5);
+  CHECK(ex::bootstrap(few).low == wide.low);  // seeded
+
+  std::vector<ex::ReplyRecord> records;
+  for (int i = 0; i < 40; ++i) {
+    for (const char* method : {"full", "other"}) {
+      ex::ReplyRecord record;
+      record.sample = std::to_string(i);
+      record.method = method;
+      const bool full = record.method == "full";
+      record.score = full ? i % 2 : (i % 2 == 1 && i != 1 ? 1 : 0);  // loses one
+      record.prefill = full ? 3 : 1.5;
+      record.kept = full ? 1 : 0.1;
+      if (!full) record.recall = 0.5;
+      if (full || i < 39) records.push_back(record);
+    }
+  }
+  const auto results = ex::aggregate(records, {"full", "other", "absent"});
+  REQUIRE(results.size() == 2);
+  CHECK(results[0].samples == 40);
+  CHECK_FALSE(results[0].against_full);
+  CHECK(results[1].samples == 39);
+  CHECK(results[1].against_full->mean == Approx(-1.0 / 39));
+  CHECK(results[1].against_full->high <= 0);  // pairs: it never gains
+  CHECK(*results[1].speed_up == Approx(2));
+  CHECK(*results[1].recall == Approx(0.5));
+}
+
+TEST_CASE("planted tasks hide what they ask for where they say", "[examples][real]") {
+  const auto model = real_model();
+  if (!model) return;
+  const auto tokenizer = std::make_shared<const Tokenizer>(Tokenizer::load(*model));
+  const ChatFormat format = ChatFormat::load(*model);
+  std::string text;
+  for (int i = 0; i < 400; ++i)
+    text += "The river runs past town number " + std::to_string(i) + ". ";
+  const auto planter_of = [&](const std::string& document) {
+    return std::make_shared<const ex::PromptPlanter>(*tokenizer, format,
+                                                     tokenizer->encode(document, false));
+  };
+  const auto planter = planter_of(text);
+  ex::NeedleGrid grid;
+  grid.lengths = {500, 900};
+  grid.depths = 4;
+  grid.repeats = 2;
+  std::vector<ex::Task> tasks{
+      ex::needle_task(planter, grid, "A needle lies here.", "What lies here?", "a needle"),
+      ex::pass_key_task(planter, grid), ex::facts_task(planter, grid)};
+  for (const char* name : ex::kRulerTasks)
+    tasks.push_back(ex::ruler_task(name, planter, planter_of, grid));
+  for (const ex::Task& task : tasks) {
+    REQUIRE(task.size == 16);
+    std::set<std::string> ids, prompts;
+    for (std::size_t i = 0; i < task.size; ++i) {
+      INFO(task.name << " " << i);
+      const ex::Sample sample = task.make(i);
+      CHECK(task.make(i).ids == sample.ids);  // the same whenever it is made
+      ids.insert(sample.id);
+      CHECK(std::ssize(sample.ids) == sample.about.at("length").get<std::int64_t>());
+      const std::string shown = tokenizer->decode(sample.ids, false);
+      prompts.insert(shown);
+      CHECK(task.score(sample, "nothing of the kind") < 0.5);
+      std::string all;
+      for (const std::string& reference : sample.references) all += reference + " ";
+      CHECK(task.score(sample, all) == 1);
+      if (task.name == "ruler:cwe" || task.name == "ruler:fwe") {
+        // Each is there, and a common one more than once.
+        std::map<std::string, int> counts;
+        std::istringstream words(shown);
+        for (std::string word; words >> word;) ++counts[word];
+        for (const std::string& word : sample.references)
+          CHECK(counts[word] > (task.name == "ruler:cwe" ? 1 : 0));
+        continue;
+      }
+      REQUIRE(!sample.needles.empty());
+      for (const ex::TokenRange& range : sample.needles) {
+        const std::string planted =
+            tokenizer->decode(std::vector<std::int64_t>(sample.ids.begin() + range.begin,
+                                                        sample.ids.begin() + range.end),
+                              false);
+        CHECK(planted.size() > 10);
+        const auto before = shown.find(planted);
+        REQUIRE(before != shown.npos);
+        // At the end of a sentence, or where the document begins or ends.
+        const std::size_t end = shown.find_last_not_of(" \n", before - 1);
+        CHECK((std::string(".!?").find(shown[end]) != std::string::npos || range.begin < 40 ||
+               sample.about.at("depth") == 100));
+      }
+      if (task.name != "niah" && sample.needles.size() == 1) {
+        const ex::TokenRange& range = sample.needles.front();
+        CHECK_THAT(tokenizer->decode(std::vector<std::int64_t>(sample.ids.begin() + range.begin,
+                                                               sample.ids.begin() + range.end),
+                                     false),
+                   Catch::Matchers::Contains(sample.references.front()));
+      }
+    }
+    CHECK(ids.size() == task.size);
+    CHECK(prompts.size() == task.size);
+  }
+  CHECK_THROWS_AS(ex::ruler_task("none", planter, planter_of, grid), ex::UsageError);
+}
+
+}  // namespace
+}  // namespace promptdistill::test
