@@ -55,7 +55,8 @@ struct LayerPlan {
 };
 
 /// The peak counts tensors as LibTorch allocates them in CausalLm::prefill on the host in float32
-/// or bfloat16, not the scratch memory of kernels. It is the largest of the moments of all layers:
+/// or bfloat16, not the scratch memory of kernels (a CPU without AVX-512 BF16 attends bfloat16 in
+/// float32 parts, which takes more). It is the largest of the moments of all layers:
 /// for most models an MLP's, when S live tokens (of N in each of B prompts) hold, beside the caches
 /// so far,
 ///
@@ -85,7 +86,7 @@ namespace detail {
 class PlanWalk {
  public:
   PlanWalk(const ModelConfig& config, const PlanRequest& request, bool staged = false)
-      : sizes_(config), request_(request), staged_(staged) {
+      : sizes_(config), request_(request) {
     TORCH_CHECK_VALUE(request.prompt_tokens >= 1 && request.batch >= 1 && request.room >= 0,
                       "promptdistill: a plan must have at least one prompt of at least one token "
                       "and a room that is not negative, got ",
@@ -97,12 +98,13 @@ class PlanWalk {
         at::isFloatingType(request.dtype) && request.dtype != at::kDouble,
         "promptdistill: the dtype of a plan must be float32, float16 or bfloat16, got ",
         at::toString(request.dtype));
-    read(request.prompt_tokens);
+    read(request.prompt_tokens, staged);
   }
 
-  /// Prompts of so many tokens start at the first layer. After a first reading only its peak and
-  /// FLOPs are left.
-  void read(std::int64_t tokens) {
+  /// Prompts of so many tokens start at the first layer; `staged`: some layer selects. After a
+  /// first reading only its peak and FLOPs are left.
+  void read(std::int64_t tokens, bool staged) {
+    staged_ = staged;
     plan_.layers.clear();
     tokens_ = tokens;
     held_ += 8 * all(tokens);  // their ids
@@ -117,11 +119,9 @@ class PlanWalk {
                after = scoring > 0 && !before;
     const Checked in = all(tokens_), out = all(kept),
                   run = before ? out : in;  // tokens that attention and the MLP run on
-    const Checked first = at_once(in), second = at_once(run);  // in each half of the layer
+    const Checked second = at_once(run);    // in the half of the layer after the cache
     start_layer(kept);
-    hold(first, waiting(in) + 2 * hidden(first));
-    hold(first, waiting(in) + 2 * hidden(first) + 2 * keys(first) + cache(tokens_));
-    resize_cache(plan_.layers.back(), tokens_);
+    append(in);
     if (before) hold(in, hidden(in) + std::max(scores(scoring), hidden(out)));
     if (scoring > 0) held_ += 4 * in + 8 * out;  // the stage's record: scores and positions
     // Rows of a batch are attended one by one and joined.
@@ -163,20 +163,22 @@ class PlanWalk {
         all(tokens_).real() * static_cast<double>(window) * sizes_.score_flops();
   }
 
-  /// The layer just run keeps no cache.
-  void drop_cache() {
-    held_ += -plan_.layers.back().cache_bytes;
-    plan_.layers.back().cache_rows = plan_.layers.back().cache_bytes = 0;
+  /// The layers up to the one just run keep no cache.
+  void drop_caches() {
+    for (LayerPlan& layer : plan_.layers) {
+      held_ += -layer.cache_bytes;
+      layer.cache_rows = layer.cache_bytes = 0;
+    }
   }
 
-  /// A layer of which only the keys and the last query are computed, for its scores.
+  /// A layer of which only keys, values and the last query are computed, for its scores.
   void score_only(std::int64_t kept) {
     const Checked live = all(tokens_);
     start_layer(kept);
-    hold(live, 2 * hidden(live));
-    hold(live, 2 * hidden(live) + keys(live) + std::max(2 * keys(live), scores(1)));
+    append(live);
+    hold(live, hidden(live) + scores(1));
     plan_.prefill.projections +=
-        live.real() * sizes_.key_flops() / 2 + all(1).real() * sizes_.query_flops() / 2;
+        live.real() * sizes_.key_flops() + all(1).real() * sizes_.query_flops() / 2;
     plan_.prefill.selection += live.real() * sizes_.score_flops();
   }
 
@@ -259,6 +261,14 @@ class PlanWalk {
     return window - window * (window - 1) / 2 / tokens;  // the first ones see fewer
   }
 
+  /// Keys and values of the tokens that reach a layer, projected and put into its cache.
+  void append(Checked in) {
+    const Checked together = at_once(in);
+    hold(together, waiting(in) + 2 * hidden(together));
+    hold(together, waiting(in) + 2 * hidden(together) + 2 * keys(together) + cache(tokens_));
+    resize_cache(plan_.layers.back(), tokens_);
+  }
+
   void start_layer(std::int64_t kept) { plan_.layers.push_back({.tokens = tokens_, .kept = kept}); }
 
   void resize_cache(LayerPlan& layer, std::int64_t rows, bool per_head = false) {
@@ -281,7 +291,7 @@ class PlanWalk {
   PlanRequest request_;
   std::int64_t tokens_ = 0;  // live ones of each prompt
   Checked held_;             // bytes, see hold()
-  bool staged_;              // some layer selects
+  bool staged_ = false;      // some layer selects
   Plan plan_;
 };
 
@@ -329,9 +339,10 @@ inline Plan plan_prefill(const ModelConfig& config,
   return std::move(walk).finish();
 }
 
-/// GemFilter (arXiv 2409.17422): layers 0 to `layer` read the prompt without keeping a cache, the
-/// last query scores the keys of `layer`, and the whole model reads the `budget` best tokens from
-/// the start. The layers planned are those of this second reading; peak and FLOPs are of both.
+/// GemFilter (arXiv 2409.17422): layers 0 to `layer` read the prompt without keeping a cache (in
+/// chunks they need theirs until the last one), the last query scores the keys of `layer`, and the
+/// whole model reads the `budget` best tokens from the start. The layers planned are those of this
+/// second reading; peak and FLOPs are of both. A budget that covers the prompt needs no first one.
 /// `whole_layer`: of `layer` all is run, as the authors do, and not only what scores.
 inline Plan plan_gem_filter(const ModelConfig& config,
                             const PlanRequest& request,
@@ -345,18 +356,21 @@ inline Plan plan_gem_filter(const ModelConfig& config,
   const std::int64_t kept = std::min(budget, request.prompt_tokens);
   PlanRequest scored_after = request;
   scored_after.placement = Placement::kAfter;
-  detail::PlanWalk walk(config, scored_after);
-  for (std::int64_t l = 0; l < layer; ++l) {
-    walk.layer(request.prompt_tokens);
-    walk.drop_cache();
+  detail::PlanWalk walk(config, scored_after, kept < request.prompt_tokens);
+  const bool in_chunks =
+      request.prefill_chunk.value_or(request.prompt_tokens) < request.prompt_tokens;
+  if (kept < request.prompt_tokens) {
+    for (std::int64_t l = 0; l < layer; ++l) {
+      walk.layer(request.prompt_tokens);
+      if (!in_chunks) walk.drop_caches();
+    }
+    if (whole_layer)
+      walk.layer(kept, 1);
+    else
+      walk.score_only(kept);
+    walk.drop_caches();
+    walk.read(kept, false);
   }
-  if (whole_layer) {
-    walk.layer(kept, 1);
-    walk.drop_cache();
-  } else {
-    walk.score_only(kept);
-  }
-  walk.read(kept);
   for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) walk.layer(kept);
   return std::move(walk).finish();
 }
