@@ -12,6 +12,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -272,6 +273,7 @@ class ForwardPass {
              const Chunk& chunk,
              const LiveTokens& live,
              const at::Tensor& queries) {
+    if constexpr (std::is_same_v<std::remove_cvref_t<Eviction>, KeepCache>) return;
     const TokenFrame& frame = live.frame;
     for (std::int64_t b = 0; b < frame.batch(); ++b) {
       const bool complete = b + 1 < frame.batch() || chunk.rest == 0;
