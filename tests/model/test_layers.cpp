@@ -72,28 +72,26 @@ TEST_CASE("llama3 slows long waves, leaves short ones and blends between", "[mod
 }
 
 TEST_CASE("rotation turns the half-split pairs and keeps their length", "[model]") {
-  const ModelConfig config = rope_config(RopeConfig::Type::kDefault, 100, 6);
+  // Heads below a vector's width, of whole vectors, and with a rest behind them.
+  const std::int64_t size = GENERATE(6, 64, 70), half = size / 2;
+  const auto dtype = GENERATE(at::kFloat, at::kBFloat16);
+  const ModelConfig config = rope_config(RopeConfig::Type::kDefault, 100, size);
   const Ids positions{0, 3, 50, 51};
-  const RotaryAngles angles =
-      Rope(config, at::kCPU).at_positions(tensor_of(positions), at::kFloat, 0);
-  const at::Tensor x = at::randn({4, 2, 6}), y = angles.rotate_(x.clone());
+  const RotaryAngles angles = Rope(config, at::kCPU).at_positions(tensor_of(positions), dtype, 0);
+  const at::Tensor x = at::randn({4, 2, size}).to(dtype), y = angles.rotate_(x.clone());
   const std::vector<double> frequencies = naive_frequencies(config);
-  for (std::int64_t s = 0; s < 4; ++s) {
-    for (std::int64_t h = 0; h < 2; ++h) {
-      for (std::int64_t i = 0; i < 3; ++i) {
-        const double angle = static_cast<double>(positions[static_cast<std::size_t>(s)]) *
-                             frequencies[static_cast<std::size_t>(i)];
-        const double a = x[s][h][i].item<double>(), b = x[s][h][i + 3].item<double>();
-        CHECK(std::abs(y[s][h][i].item<double>() - (a * std::cos(angle) - b * std::sin(angle))) <
-              1e-4);
-        CHECK(std::abs(y[s][h][i + 3].item<double>() -
-                       (b * std::cos(angle) + a * std::sin(angle))) < 1e-4);
-      }
-    }
-  }
+  const auto f = at::tensor(frequencies, at::kDouble);
+  const at::Tensor angle = tensor_of(positions).to(at::kDouble).view({4, 1, 1}) * f,
+                   a = x.to(at::kDouble).narrow(-1, 0, half),
+                   b = x.to(at::kDouble).narrow(-1, half, half);
+  const at::Tensor expected =
+      at::cat({a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()}, -1);
+  // bfloat16 rounds the angles' cosines and sines, the products and the sum.
+  CHECK((y.to(at::kDouble) - expected).abs().max().item<double>() <
+        (dtype == at::kFloat ? 1e-4 : 0.05));
   CHECK(at::equal(y[0], x[0]));
   // Heads that are a view of a wider projection.
-  const at::Tensor wide = at::randn({4, 3, 6});
+  const at::Tensor wide = at::randn({4, 3, size}).to(dtype);
   CHECK(at::equal(angles.rotate_(wide.clone().narrow(1, 1, 2)),
                   angles.rotate_(wide.narrow(1, 1, 2).clone())));
 }
