@@ -66,7 +66,10 @@ struct Flags {
         ->check(ex::at_least(1))
         ->capture_default_str()
         ->group(request);
-    app.add_option("--dtype", dtype, "auto: the weights', else the one config.json names")
+    app.add_option(
+           "--dtype", dtype,
+           "auto: the weights', else the one config.json names; a machine that is slow in it "
+           "runs float32")
         ->check(CLI::IsMember({"auto", "float32", "bfloat16", "float16"}))
         ->capture_default_str()
         ->group(request);

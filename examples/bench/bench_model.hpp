@@ -68,8 +68,10 @@ struct BenchModelFlags {
   CausalLm load() const {
     if (!random) return running.load(model_dir);
     const RandomShape& shape = random_shape(*random);
-    return random_model(config(), dtype_of(running.dtype).value_or(random_dtype(shape)),
-                        running.target(), seed);
+    const at::Device device = running.target();
+    const auto dtype = dtype_of(running.dtype);
+    return random_model(config(), dtype ? *dtype : auto_dtype(random_dtype(shape), device), device,
+                        seed);
   }
 
   /// What tells this model from another one.

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -54,16 +55,23 @@ inline bool is_fast(at::ScalarType dtype) {
   return seconds(dtype) <= 2 * seconds(at::kFloat);
 }
 
-/// The dtype of --dtype auto: the checkpoint's where the machine is fast in it, so that the mapped
-/// file serves as it is; on a CPU that is not, bfloat16 for float16, or float32.
+/// The dtype of --dtype auto for weights that are stored in `stored`: the same where the device is
+/// fast in it, so that the mapped file serves as it is; on a CPU that is not, bfloat16 for float16
+/// where that is fast, or float32.
+inline at::ScalarType auto_dtype(at::ScalarType stored,
+                                 at::Device device,
+                                 const std::function<bool(at::ScalarType)>& fast = is_fast) {
+  if (!device.is_cpu() || stored == at::kFloat || fast(stored)) return stored;
+  return stored == at::kHalf && fast(at::kBFloat16) ? at::kBFloat16 : at::kFloat;
+}
+
+/// The same for a checkpoint, by its first tensor; empty where it has none.
 inline std::optional<at::ScalarType> auto_dtype(const std::filesystem::path& folder,
                                                 at::Device device) {
   const SafetensorsFolder files = SafetensorsFolder::open(folder);
-  if (!device.is_cpu() || files.tensors().empty()) return std::nullopt;
+  if (files.tensors().empty()) return std::nullopt;
   const auto& [name, file] = *files.tensors().begin();
-  const at::ScalarType stored = file->tensor(name).scalar_type();
-  if (stored == at::kFloat || is_fast(stored)) return std::nullopt;
-  return stored == at::kHalf && is_fast(at::kBFloat16) ? at::kBFloat16 : at::kFloat;
+  return auto_dtype(file->tensor(name).scalar_type(), device);
 }
 
 /// --prefill-chunk, where a program runs prompts.

@@ -16,6 +16,7 @@
 
 #include "examples/bench/prediction.hpp"
 #include "examples/bench/random_model.hpp"
+#include "examples/common/model_flags.hpp"
 #include "promptdistill/baseline/method_text.hpp"
 #include "tests/examples/shell.hpp"
 
@@ -46,6 +47,22 @@ std::vector<std::string> timed_runs(const std::vector<std::string>& lines, std::
                    time.at("method").get<std::string>());
   }
   return runs;
+}
+
+TEST_CASE("auto keeps the dtype of the weights where it is fast", "[examples]") {
+  const auto chosen = [](at::ScalarType stored, std::vector<at::ScalarType> fast,
+                         const char* device = "cpu") {
+    return examples::auto_dtype(stored, at::Device(device), [&](at::ScalarType dtype) {
+      return std::find(fast.begin(), fast.end(), dtype) != fast.end();
+    });
+  };
+  CHECK(chosen(at::kBFloat16, {at::kBFloat16}) == at::kBFloat16);
+  CHECK(chosen(at::kBFloat16, {at::kHalf}) == at::kFloat);
+  CHECK(chosen(at::kHalf, {at::kHalf, at::kBFloat16}) == at::kHalf);
+  CHECK(chosen(at::kHalf, {at::kBFloat16}) == at::kBFloat16);
+  CHECK(chosen(at::kHalf, {}) == at::kFloat);
+  CHECK(chosen(at::kFloat, {}) == at::kFloat);
+  CHECK(chosen(at::kHalf, {}, "cuda") == at::kHalf);
 }
 
 TEST_CASE("bench runs every suite and reports all of it", "[examples]") {

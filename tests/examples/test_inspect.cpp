@@ -226,14 +226,17 @@ TEST_CASE("what inspect plans for a real model is what generate measures", "[exa
          {"--profile none", "--profile " PROMPTDISTILL_PROFILES "/smollm2-135m-instruct.json",
           "--profile " PROMPTDISTILL_PROFILES "/smollm2-135m-instruct-three-stages.json"}) {
       const std::string arguments = model->string() + " --max-new-tokens 2 " + settings;
-      const json plans =
-          inspect.data(arguments + " --prompt-tokens " + std::to_string(tokens)).at("plans");
-      const json& plan = settings == "--profile none" ? plans.at(0) : plans.at(1);
       const ProgramRun ran =
           inspect.shell("promptdistill-generate " + arguments + " --ids-file ids.json --json -");
       INFO(tokens << " tokens, " << settings << "\n" << ran.err);
       REQUIRE(ran.code == 0);
       const json measured = json::parse(ran.out);
+      const json plans =
+          inspect
+              .data(arguments + " --prompt-tokens " + std::to_string(tokens) + " --dtype " +
+                    measured.at("settings").at("dtype").get<std::string>())
+              .at("plans");
+      const json& plan = settings == "--profile none" ? plans.at(0) : plans.at(1);
       CHECK(plan.at("cache_bytes") == measured.at("memory").at("cache"));
       CHECK(plan.at("peak_bytes").get<double>() / measured.at("memory").at("peak").get<double>() ==
             Approx(1).margin(0.1));
