@@ -225,7 +225,7 @@ json report(const Flags& flags,
 void run(const Flags& flags) {
   flags.check();
   const pd::ModelConfig config = pd::ModelConfig::load(flags.model_dir);
-  const ex::MethodSettings settings = flags.method.resolve(flags.model_dir, config);
+  ex::MethodSettings settings = flags.method.resolve(flags.model_dir, config);
 
   std::optional<pd::Tokenizer> tokenizer;
   if (!flags.ids_file || std::filesystem::exists(flags.model_dir / "tokenizer.json"))
@@ -256,6 +256,19 @@ void run(const Flags& flags) {
     ids = tokenizer->encode(text, !flags.chat.chat);
   }
 
+  if (const auto tokens = std::ssize(ids);
+      settings.longest_prompt && tokens > *settings.longest_prompt) {
+    fmt::print(stderr, "promptdistill-generate: {} was tried with prompts of up to {} tokens{}\n",
+               settings.profile, *settings.longest_prompt,
+               settings.asked ? fmt::format("; this one has {}", tokens)
+                              : fmt::format(", this one has {}: full attention answers (--profile "
+                                            "uses it all the same)",
+                                            tokens));
+    if (!settings.asked) {
+      const ex::MethodSettings full;
+      settings = full;
+    }
+  }
   ex::ProgressLine progress;
   const pd::CausalLm lm = flags.model.load(flags.model_dir);
   const double load_seconds = progress.seconds();

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -31,6 +32,7 @@ struct BenchFlags {
   std::string suite = "all";
   std::vector<std::int64_t> lengths{1024, 2048, 4096, 7700};
   std::vector<std::string> methods;
+  std::optional<std::string> profile;
   std::int64_t reps = 5;
   std::int64_t new_tokens = 64, batch = 8;
   std::optional<std::int64_t> prefill_chunk;
@@ -59,6 +61,11 @@ struct BenchFlags {
         ->group(group)
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    app.add_option("--profile", profile,
+                   std::string("settings found for this checkpoint, beside the others (default: "
+                               "MODEL_DIR/") +
+                       kProfileName + " where it exists; none ignores it)")
+        ->group(group);
     app.add_option("--reps", reps, "repetitions; methods alternate within each")
         ->check(CLI::Range(1, 100000))
         ->capture_default_str()
@@ -90,6 +97,16 @@ struct BenchFlags {
   /// The prefill suite decodes nothing.
   RunSettings run_settings() const { return {suite == "prefill" ? 1 : new_tokens, prefill_chunk}; }
 
+  /// The profile asked for, or the one beside the checkpoint where no method is.
+  std::optional<std::filesystem::path> profile_file() const {
+    if (profile && model.random) throw UsageError("--profile is for MODEL_DIR, not for --random");
+    if (profile)
+      return *profile == "none" ? std::nullopt : std::optional(std::filesystem::path(*profile));
+    const std::filesystem::path beside = model.model_dir / kProfileName;
+    if (model.random || !methods.empty() || !std::filesystem::exists(beside)) return {};
+    return beside;
+  }
+
   /// Full attention first. Throws UsageError on a method that cannot be read, and what the library
   /// throws on one that does not fit the model.
   std::vector<BenchMethod> resolve_methods(const ModelConfig& config) const {
@@ -105,6 +122,13 @@ struct BenchFlags {
                          [&](const BenchMethod& other) { return other.text() == known_as; }))
           chosen.push_back(method);
       }
+    }
+    if (const auto file = profile_file()) {
+      BenchMethod found{"profile", {}};
+      found.options.kind = MethodKind::kPromptDistill;
+      found.options.distill = load_profile(*file, model.model_dir).options;
+      std::erase_if(chosen, [&](const BenchMethod& other) { return other.text() == found.text(); });
+      chosen.insert(chosen.begin() + 1, std::move(found));
     }
     if (has("batch")) {
       for (const BenchMethod& method : chosen) {

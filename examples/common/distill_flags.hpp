@@ -20,12 +20,14 @@
 namespace promptdistill::examples {
 
 /// The name of a profile that lies beside a checkpoint and is used where nothing else is asked for.
-inline constexpr const char* kProfileName = "promptdistill-profile.json";
+inline constexpr const char* kProfileName = "promptdistill.json";
 
 struct DistillSettings {
   DistillOptions options;
   Placement placement = Placement::kBefore;
-  std::string profile = "none";  // the file it came from
+  std::string profile = "none";                // the file it came from
+  bool asked = true;                           // for that file, or it lay beside the checkpoint
+  std::optional<std::int64_t> longest_prompt;  // that the profile vouches for
 };
 
 inline nlohmann::json to_json(const DistillOptions& options) {
@@ -108,10 +110,14 @@ struct DistillFlags {
     DistillSettings settings;
     if (placement) settings.placement = parse_placement(*placement);
     std::filesystem::path file = profile.value_or("none");
-    if (!profile && !stages && std::filesystem::exists(model_dir / kProfileName))
+    if (!profile && !stages && std::filesystem::exists(model_dir / kProfileName)) {
       file = model_dir / kProfileName;
+      settings.asked = false;
+    }
     if (file != "none") {
-      settings.options = load_profile(file, model_dir).options;
+      const Profile found = load_profile(file, model_dir);
+      settings.options = found.options;
+      settings.longest_prompt = found.longest_prompt;
       settings.profile = file.string();
     }
     DistillOptions& options = settings.options;

@@ -63,7 +63,9 @@ inline MethodOptions read_method(const std::string& text) {
 
 struct MethodSettings {
   MethodOptions method;
-  std::string profile = "none";  // the file it came from
+  std::string profile = "none";                // the file it came from
+  bool asked = true;                           // for that file, or it lay beside the checkpoint
+  std::optional<std::int64_t> longest_prompt;  // that the profile vouches for
 };
 
 /// The method of a program that runs one.
@@ -89,6 +91,8 @@ struct MethodFlag {
       settings.method.distill = distilled.options;
       settings.method.placement = distilled.placement;
       settings.profile = distilled.profile;
+      settings.asked = distilled.asked;
+      settings.longest_prompt = distilled.longest_prompt;
       if (!distilled.options.stages.empty()) settings.method.kind = MethodKind::kPromptDistill;
       if (text && distilled.options.stages.empty())
         throw UsageError("--method promptdistill needs --stages or --profile");

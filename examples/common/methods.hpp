@@ -27,8 +27,11 @@ struct MethodFlags {
 
   void add_to(CLI::App& app) {
     const char* group = "Methods (full attention is always one)";
-    app.add_option("--profile", profiles,
-                   "settings found for this checkpoint, a JSON file; may be given again")
+    app.add_option(
+           "--profile", profiles,
+           std::string("settings found for this checkpoint, a JSON file; may be given again "
+                       "(default: MODEL_DIR/") +
+               kProfileName + " where nothing else is given; none ignores it)")
         ->group(group)
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -46,9 +49,19 @@ struct MethodFlags {
 
   bool empty() const { return profiles.empty() && stages.empty() && methods.empty(); }
 
+  /// The profiles asked for, or the one beside the checkpoint where nothing is asked for.
+  std::vector<std::string> profiles_for(const std::filesystem::path& model_dir) const {
+    std::vector<std::string> files = profiles;
+    std::erase(files, "none");
+    if (empty() && std::filesystem::exists(model_dir / kProfileName))
+      files.push_back((model_dir / kProfileName).string());
+    return files;
+  }
+
   /// Full attention first. Throws UsageError where nothing is there to compare it with.
   std::vector<Method> resolve(const std::filesystem::path& model_dir) const {
-    if (empty())
+    const std::vector<std::string> files = profiles_for(model_dir);
+    if (files.empty() && stages.empty() && methods.empty())
       throw UsageError(
           "nothing to compare full attention with: give --profile, --stages or --method");
     const ModelConfig config = ModelConfig::load(model_dir);
@@ -68,7 +81,7 @@ struct MethodFlags {
       options.stages = parse_stages(text);
       add("paper's scorer, " + to_string(options.stages), distilling(options));
     }
-    for (const std::string& file : profiles) {
+    for (const std::string& file : files) {
       const Profile profile = load_profile(file, model_dir);
       add(profile.name, distilling(profile.options));
     }

@@ -121,10 +121,19 @@ TEST_CASE("a profile holds settings, flags go over it, and another checkpoint's 
   CHECK(settings.at("window") == 8);
   // Beside the checkpoint it is used where nothing else is asked for.
   fs::copy(kTiny, shell.folder / "model");
-  shell.write("model/promptdistill-profile.json", profile.dump());
+  profile["longest_prompt"] = 4000;
+  shell.write("model/promptdistill.json", profile.dump());
   const std::string beside =
       "promptdistill-generate model --ids-file ids.json --max-new-tokens 2 --json out.json ";
   REQUIRE(shell(beside).code == 0);
+  CHECK(shell.read("out.json").at("settings").at("stages") == "2:16");
+  profile["longest_prompt"] = 2;  // beyond it, what nobody asked for is not used
+  shell.write("model/promptdistill.json", profile.dump());
+  const ProgramRun beyond = shell(beside);
+  REQUIRE(beyond.code == 0);
+  CHECK(beyond.err.find("full attention answers") != std::string::npos);
+  CHECK(shell.read("out.json").at("settings").at("method") == "full");
+  REQUIRE(shell(beside + "--profile model/promptdistill.json").code == 0);
   CHECK(shell.read("out.json").at("settings").at("stages") == "2:16");
   REQUIRE(shell(beside + "--profile none").code == 0);
   CHECK(shell.read("out.json").at("settings").at("stages") == "none");
@@ -353,7 +362,8 @@ TEST_CASE("a real model chats, in full and distilled, and shows what it kept", "
     const json out = shell.read("out.json");
     CHECK(out.at("text").get<std::string>() + "\n" == ran.out);
     CHECK(out.at("stop_reason") == "stop_token");
-    CHECK(out.at("settings").at("dtype") == "bfloat16");
+    const json& dtype = out.at("settings").at("dtype");  // what this machine is fast in
+    CHECK((dtype == "bfloat16" || dtype == "float32"));
   }
   CHECK_THAT(read_bytes(shell.folder / "page.html"), Catch::Matchers::Contains("marzipan"));
 }

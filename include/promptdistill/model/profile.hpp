@@ -6,7 +6,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -24,6 +26,7 @@ struct Profile {
   std::string name;
   std::string fingerprint;  // of the checkpoint, see fingerprint(folder)
   DistillOptions options;
+  std::optional<std::int64_t> longest_prompt;  // tokens it was tried with; empty: not said
   nlohmann::json evidence = nlohmann::json::object();
 
   /// Throws LoadError naming file and key on anything that is missing, of a wrong type, of a newer
@@ -50,6 +53,9 @@ struct Profile {
     } catch (const c10::Error& error) {
       throw LoadError(path, "the settings:", error.what_without_backtrace());
     }
+    if (json.has("longest_prompt"))
+      profile.longest_prompt =
+          json.integer("longest_prompt", 1, std::numeric_limits<std::int64_t>::max());
     profile.evidence = json.object("evidence").json();
     return profile;
   }
