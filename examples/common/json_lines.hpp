@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -21,8 +22,7 @@
 #include <string_view>
 #include <utility>
 
-#include "promptdistill/io/load_error.hpp"
-#include "promptdistill/io/read_json.hpp"
+#include "examples/common/read_lines.hpp"
 
 namespace promptdistill::examples {
 
@@ -46,14 +46,18 @@ class JsonLines {
     file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (file_ < 0) fail(std::strerror(errno));
     if (::flock(file_, LOCK_EX | LOCK_NB) != 0) fail("another run writes to it");
-    const std::string text = promptdistill::detail::read_text_file(path_);
-    const std::size_t whole = text.rfind('\n') + 1;  // 0 where there is no line
+    bool checked = false;
+    const std::uintmax_t whole = read_json_lines(
+        path_,
+        [&](const nlohmann::json& line) {
+          if (checked) return read(line);
+          check_header(line.at("header"), header);
+          checked = true;
+        },
+        /*whole_lines=*/true);
+    if (!checked && std::filesystem::file_size(path_) > 0) require_beginning();
     if (::ftruncate(file_, static_cast<off_t>(whole)) != 0) fail(std::strerror(errno));
-    if (whole == 0) {
-      write({{"header", header}});
-    } else {
-      read_lines(std::string_view(text).substr(0, whole), header, read);
-    }
+    if (!checked) write({{"header", header}});
   }
   JsonLines(JsonLines&& other) noexcept
       : path_(std::move(other.path_)), file_(std::exchange(other.file_, -1)) {}
@@ -79,24 +83,14 @@ class JsonLines {
                              why);
   }
 
-  void read_lines(std::string_view text,
-                  const nlohmann::json& header,
-                  const std::function<void(const nlohmann::json&)>& read) const {
-    for (std::int64_t number = 1; !text.empty(); ++number) {
-      const std::size_t end = text.find('\n');
-      try {
-        const auto line = nlohmann::json::parse(text.substr(0, end));
-        if (number == 1) {
-          check_header(line.at("header"), header);
-        } else {
-          read(line);
-        }
-      } catch (const nlohmann::json::exception& error) {
-        throw LoadError(path_, fmt::format("line {}", number),
-                        std::string("is not a result: ") + error.what());
-      }
-      text.remove_prefix(end + 1);
-    }
+  /// A header that a crash cut short may be written over, another file may not.
+  void require_beginning() const {
+    static constexpr std::string_view kBeginning = "{\"header\"";
+    std::ifstream in(path_, std::ios::binary);
+    std::string text(kBeginning.size(), '\0');
+    in.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(in.gcount()));
+    if (!kBeginning.starts_with(text)) fail("the file that is there holds no results");
   }
 
   void check_header(const nlohmann::json& theirs, const nlohmann::json& ours) const {

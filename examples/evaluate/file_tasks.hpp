@@ -12,45 +12,26 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
-#include <sstream>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "examples/common/program.hpp"
+#include "examples/common/read_lines.hpp"
 #include "examples/evaluate/infbench_metrics.hpp"
 #include "examples/evaluate/metrics.hpp"
 #include "examples/evaluate/task.hpp"
-#include "promptdistill/io/load_error.hpp"
-#include "promptdistill/io/read_json.hpp"
+#include "promptdistill/io/json_file.hpp"
 
 namespace promptdistill::examples {
 
 namespace detail {
-
-/// Every line of a file as a JSON object.
-inline std::vector<nlohmann::json> read_lines(const std::filesystem::path& file) {
-  std::istringstream text(promptdistill::detail::read_text_file(file));
-  std::vector<nlohmann::json> lines;
-  std::string line;
-  for (std::int64_t number = 1; std::getline(text, line); ++number) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    try {
-      lines.push_back(nlohmann::json::parse(line));
-    } catch (const nlohmann::json::exception& error) {
-      throw LoadError(file, fmt::format("line {}", number), error.what());
-    }
-    if (!lines.back().is_object())
-      throw LoadError(file, fmt::format("line {}", number), "must be a JSON object");
-  }
-  if (lines.empty()) throw LoadError(file, "the file", "must hold at least one sample");
-  return lines;
-}
 
 /// A sample's field as text; numbers as they are written.
 inline std::string text_of(const nlohmann::json& value) {
@@ -64,6 +45,26 @@ inline std::vector<std::string> texts_of(const nlohmann::json& value) {
   for (const nlohmann::json& item : value)
     for (const std::string& text : texts_of(item)) out.push_back(text);
   return out;
+}
+
+/// A benchmark's samples: every line of its file, each with the fields that `keys` names, ids
+/// unlike each other under `id`. Throws LoadError.
+inline std::shared_ptr<const std::vector<nlohmann::json>> read_samples(
+    const std::filesystem::path& file, std::initializer_list<const char*> keys, const char* id) {
+  std::vector<nlohmann::json> samples;
+  std::set<std::string> ids;
+  read_json_lines(file, [&](const nlohmann::json& sample) {
+    for (const char* const key : keys)
+      if (!sample.contains(key)) throw LoadError(file, key, "must be in every sample");
+    if (texts_of(sample.at(keys.end()[-1])).empty())
+      throw LoadError(file, keys.end()[-1], "must hold at least one answer in every sample");
+    if (sample.contains(id) && !ids.insert(text_of(sample.at(id))).second)
+      throw LoadError(
+          file, id, "must differ from sample to sample, got " + text_of(sample.at(id)) + " twice");
+    samples.push_back(sample);
+  });
+  if (samples.empty()) throw LoadError(file, "the file", "must hold at least one sample");
+  return std::make_shared<const std::vector<nlohmann::json>>(std::move(samples));
 }
 
 /// Fills {key} by the sample's text of that key. Braces that name no key stay.
@@ -110,8 +111,32 @@ inline nlohmann::json json_at(const std::filesystem::path& file, const std::stri
 struct FileTaskSettings {
   std::filesystem::path folder;
   std::shared_ptr<const Tokenizer> tokenizer;
-  std::int64_t longest = 0;  // tokens of a prompt and its reply together
+  std::int64_t longest = 0;                         // tokens of a prompt and its reply together
+  std::optional<std::int64_t> max_new_tokens = {};  // instead of the benchmark's
 };
+
+namespace detail {
+
+/// The longest reply: the user's, or what the benchmark's file says.
+inline std::int64_t reply_tokens(const FileTaskSettings& settings,
+                                 const std::filesystem::path& file,
+                                 const std::string& key,
+                                 const nlohmann::json& value) {
+  if (settings.max_new_tokens) {
+    if (*settings.max_new_tokens < settings.longest) return *settings.max_new_tokens;
+    throw UsageError(fmt::format("--max-new-tokens {} leaves nothing of the context of {}",
+                                 *settings.max_new_tokens, settings.longest));
+  }
+  const bool whole = value.is_number_integer() && value.dump().size() < 18;
+  if (!whole || value.get<std::int64_t>() < 1 || value.get<std::int64_t>() >= settings.longest)
+    throw LoadError(
+        file, key,
+        fmt::format("must be a number of tokens below the model's context of {}, got {}",
+                    settings.longest, JsonObject::shown(value)));
+  return value.get<std::int64_t>();
+}
+
+}  // namespace detail
 
 /// LongBench (arXiv 2308.14508): FOLDER/NAME.jsonl, dataset2prompt.json and dataset2maxlen.json. No
 /// chat format. Throws UsageError on a task whose metric needs Chinese word segmentation, LoadError
@@ -157,15 +182,13 @@ inline Task longbench_task(const std::string& name, const FileTaskSettings& sett
   const std::string prompt =
       detail::text_of(detail::json_at(settings.folder / "dataset2prompt.json", name));
   const nlohmann::json most = detail::json_at(settings.folder / "dataset2maxlen.json", name);
-  if (!most.is_number_integer() || most.get<std::int64_t>() < 1)
-    throw LoadError(settings.folder / "dataset2maxlen.json", name, "must be a number of tokens");
-  const auto new_tokens = most.get<std::int64_t>();
+  const std::int64_t new_tokens =
+      detail::reply_tokens(settings, settings.folder / "dataset2maxlen.json", name, most);
   const auto file = settings.folder / (name + ".jsonl");
-  const auto lines = std::make_shared<const std::vector<nlohmann::json>>(detail::read_lines(file));
-  for (const nlohmann::json& line : *lines) {
-    for (const char* key : {"context", "input", "answers"})
-      if (!line.contains(key)) throw LoadError(file, key, "must be in every sample");
-  }
+  const auto lines = detail::read_samples(file, {"context", "input", "answers"}, "_id");
+  for (const nlohmann::json& line : *lines)
+    if (!score && !line.value("all_classes", nlohmann::json()).is_array())
+      throw LoadError(file, "all_classes", "must be an array in every sample: replies are classes");
   task.name = "longbench:" + name;
   task.size = lines->size();
   task.make = [=](std::size_t index) {
@@ -214,8 +237,8 @@ inline nlohmann::json infbench_values(const nlohmann::json& line) {
   nlohmann::json values = line;
   const std::string input = text_of(line.at("input"));
   values["question"] = input;
-  const auto options = line.value("options", nlohmann::json::array());
-  for (std::size_t i = 0; i < options.size() && i < 4; ++i)
+  const nlohmann::json options = line.value("options", nlohmann::json());
+  for (std::size_t i = 0; options.is_array() && i < options.size() && i < 4; ++i)
     values[std::string("OPTION_") + static_cast<char>('A' + i)] = text_of(options[i]);
   // "The second largest number of ...": what is looked for.
   std::string wanted = between(input, "The ", " of");
@@ -299,17 +322,14 @@ inline Task infbench_task(const std::string& name, const FileTaskSettings& setti
   for (const char* key : {"prompt", "file", "max_new_tokens"})
     if (!about.contains(key)) throw LoadError(tasks, name + "." + key, "must be there");
   const std::string prompt = detail::text_of(about.at("prompt"));
-  if (!about.at("max_new_tokens").is_number_integer() ||
-      about.at("max_new_tokens").get<std::int64_t>() < 1)
-    throw LoadError(tasks, name + ".max_new_tokens", "must be a number of tokens");
-  const auto new_tokens = about.at("max_new_tokens").get<std::int64_t>();
+  const std::int64_t new_tokens =
+      detail::reply_tokens(settings, tasks, name + ".max_new_tokens", about.at("max_new_tokens"));
   const auto file = settings.folder / detail::text_of(about.at("file"));
-  const auto lines = std::make_shared<const std::vector<nlohmann::json>>(detail::read_lines(file));
+  const auto lines = detail::read_samples(file, {"context", "input", "answer"}, "id");
   for (const nlohmann::json& line : *lines) {
-    for (const char* key : {"context", "input", "answer"})
-      if (!line.contains(key)) throw LoadError(file, key, "must be in every sample");
     if (!rule->options) continue;
-    const Texts options = detail::texts_of(line.value("options", nlohmann::json::array()));
+    const nlohmann::json listed = line.value("options", nlohmann::json());
+    const Texts options = listed.is_array() ? detail::texts_of(listed) : Texts{};
     if (std::find(options.begin(), options.end(), detail::texts_of(line.at("answer")).front()) ==
         options.end())
       throw LoadError(file, "options", "must hold the answer");

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -86,7 +87,7 @@ struct EvaluateFlags {
     methods.add_to(app);
     app.add_option("--sweep", axes,
                    "settings to vary, as layer=8:26:2 budget=64,128,256 window=1,16: every "
-                   "combination, over the first --profile or the paper's scorer")
+                   "combination, over the first --profile or, with caches cut, the paper's scorer")
         ->group("Methods (full attention is always one)");
     app.add_option("--heads-within", heads_within,
                    "also: how much of the needle every head of every layer has among its so many "
@@ -120,14 +121,18 @@ struct EvaluateFlags {
                        [&](const Method& other) { return to_string(other.options) == text; }))
         all.push_back(std::move(method));
     };
-    if (!methods.empty())
+    // A sweep alone is over the paper's scorer, whatever lies beside the checkpoint.
+    const bool named = !methods.stages.empty() || !methods.methods.empty(),
+               profiled =
+                   !(methods.empty() && !axes.empty()) && !methods.profiles_for(model_dir).empty();
+    if (named || profiled)
       for (Method& method : methods.resolve(model_dir)) add(std::move(method));
     if (!axes.empty()) {
       MethodOptions base;
       base.kind = MethodKind::kPromptDistill;
       base.distill.truncated_stages = kTruncateAll;
-      if (all.size() > 1 && all[1].options.kind == MethodKind::kPromptDistill)
-        base = all[1].options;
+      if (!methods.profiles.empty() && methods.profiles.front() != "none")
+        base.distill = load_profile(methods.profiles.front(), model_dir).options;
       std::vector<SweepAxis> parsed;
       for (const std::string& axis : axes) parsed.push_back(parse_axis(axis));
       const ModelConfig config = ModelConfig::load(model_dir);
@@ -142,6 +147,22 @@ struct EvaluateFlags {
     return all;
   }
 
+  /// Throws UsageError where a length has no room for what is planted and asked, or with the reply
+  /// exceeds the context, or is more than there is text for.
+  void check_lengths(const Task& made, const ModelConfig& config) const {
+    for (std::size_t l = 0; l < grid.lengths.size(); ++l) {
+      try {
+        const Sample sample = made.make(l * static_cast<std::size_t>(grid.depths));
+        if (grid.lengths[l] + sample.max_new_tokens > config.context())
+          throw std::runtime_error(
+              fmt::format("a prompt of {} tokens and a reply of {} exceed the context of {}",
+                          grid.lengths[l], sample.max_new_tokens, config.context()));
+      } catch (const std::runtime_error& error) {
+        throw UsageError(std::string("--lengths: ") + error.what());
+      }
+    }
+  }
+
   /// Throws UsageError on a task that is none, and what its files throw.
   Task make_task(std::shared_ptr<const Tokenizer> tokenizer,
                  const ChatFormat& format,
@@ -149,7 +170,7 @@ struct EvaluateFlags {
     Task made = [&] {
       if (of_files()) {
         if (data.empty()) throw UsageError("--task " + task + " needs --data");
-        const FileTaskSettings settings{data, tokenizer, config.context()};
+        const FileTaskSettings settings{data, tokenizer, config.context(), max_new_tokens};
         const std::string name = task.substr(task.find(':') + 1);
         return task.starts_with("longbench:") ? longbench_task(name, settings)
                                               : infbench_task(name, settings);
@@ -164,13 +185,14 @@ struct EvaluateFlags {
       const auto planter =
           planter_of(read_plain(files_of(data.empty() ? "/usr/share/common-licenses" : data)));
       NeedleGrid chosen = grid;
-      chosen.max_new_tokens = task == "niah" ? 64 : task.starts_with("ruler:") ? 96 : 16;
+      chosen.max_new_tokens = task == "passkey" ? 16 : task.starts_with("ruler:") ? 96 : 48;
       if (max_new_tokens) chosen.max_new_tokens = *max_new_tokens;
       if (task == "niah") return needle_task(planter, chosen, needle, question, answer);
       if (task == "passkey") return pass_key_task(planter, chosen);
       if (task == "facts") return facts_task(planter, chosen);
       return ruler_task(task.substr(6), planter, planter_of, chosen);
     }();
+    if (!of_files()) check_lengths(made, config);
     if (limit) made.size = std::min(made.size, static_cast<std::size_t>(*limit));
     return made;
   }

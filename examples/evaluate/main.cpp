@@ -11,9 +11,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,6 +59,7 @@ json header_of(const ex::EvaluateFlags& flags, const ex::Task& task, const pd::C
   if (!flags.of_files()) {
     settings["lengths"] = flags.grid.lengths;
     settings["depths"] = flags.grid.depths;
+    if (flags.task == "niah") settings["answer"] = flags.answer;
   }
   return {
       {"model",
@@ -154,14 +157,14 @@ void run(const ex::EvaluateFlags& flags) {
 
   std::vector<ex::ReplyRecord> records;
   std::vector<ex::HeadRecord> heads;
-  std::set<std::pair<std::string, std::string>> known;  // sample, method
+  std::map<std::pair<std::string, std::string>, std::string> known;  // prompts by sample, method
   ex::JsonLines lines(flags.out, header_of(flags, task, lm), [&](const json& line) {
     if (line.contains("recall") && line.at("recall").is_array()) {
       heads.push_back(line.get<ex::HeadRecord>());
       return;
     }
     records.push_back(line.get<ex::ReplyRecord>());
-    known.emplace(records.back().sample, records.back().method);
+    known[{records.back().sample, records.back().method}] = records.back().prompt;
   });
   ex::catch_interrupts();
 
@@ -170,14 +173,26 @@ void run(const ex::EvaluateFlags& flags) {
       lm, task,
       {stop_ids,
        [&](const ex::Ids& tokens) { return ex::answer_text(*tokenizer, tokens, stop_ids); },
-       !flags.alone});
+       [&](const std::string& text) { return tokenizer->encode(text, false); }, !flags.alone});
   ex::ProgressLine progress;
-  std::size_t replies = 0;
+  std::set<std::string> samples;  // of this run: the file may hold those of a larger one
+  double done = 0, tokens = 0;    // of prompts: those that lacked replies, and all so far
   for (std::size_t index = 0; index < task.size; ++index) {
     const ex::Sample sample = task.make(index);
+    samples.insert(sample.id);
+    tokens += static_cast<double>(sample.ids.size());
     std::vector<ex::Method> missing;
-    for (const ex::Method& method : methods)
-      if (!known.contains({sample.id, to_string(method.options)})) missing.push_back(method);
+    for (const ex::Method& method : methods) {
+      const auto found = known.find({sample.id, to_string(method.options)});
+      if (found == known.end()) {
+        missing.push_back(method);
+      } else if (found->second != ex::prompt_hash(sample)) {
+        throw std::runtime_error(fmt::format(
+            "{} has a reply to another prompt as sample {}: the text or the question was another; "
+            "choose another --out",
+            (flags.out / "results.jsonl").string(), sample.id));
+      }
+    }
     if (flags.heads_within && !sample.needles.empty() && !has_heads(heads, sample, flags)) {
       progress.show(fmt::format("sample {} of {}, every head", index + 1, task.size));
       heads.push_back(heads_of(lm, sample, flags));
@@ -185,23 +200,24 @@ void run(const ex::EvaluateFlags& flags) {
     }
     if (missing.empty()) continue;
     const auto show = [&](const std::string& name, const pd::PrefillProgress& at) {
-      // Time left by the replies so far; samples are of different lengths.
-      const double left = replies == 0
-                              ? 0
-                              : progress.seconds() / static_cast<double>(replies) *
-                                    static_cast<double>((task.size - index) * methods.size());
-      progress.show(fmt::format(
-          "sample {} of {}, {}: layer {} of {}; {:.0f} s, about {:.0f} s left", index + 1,
-          task.size, name, at.layer + 1, at.layers, progress.seconds(), left));
+      // Time left by the tokens so far, those to come taken to be of their mean length.
+      const double left = tokens / static_cast<double>(index + 1) *
+                          static_cast<double>(task.size - index) * progress.seconds() / done;
+      progress.show(fmt::format("sample {} of {}, {}: layer {} of {}; {:.0f} s{}", index + 1,
+                                task.size, name, at.layer + 1, at.layers, progress.seconds(),
+                                done == 0 ? "" : fmt::format(", about {:.0f} s left", left)));
     };
     runner.run(sample, missing, show, [&](ex::ReplyRecord record) {
       lines.write(record);
       records.push_back(std::move(record));
-      ++replies;
     });
+    done += static_cast<double>(sample.ids.size());
   }
   progress.clear();
 
+  std::erase_if(records,
+                [&](const ex::ReplyRecord& each) { return !samples.contains(each.sample); });
+  std::erase_if(heads, [&](const ex::HeadRecord& each) { return !samples.contains(each.sample); });
   std::vector<std::string> names;
   for (const ex::Method& method : methods) names.push_back(to_string(method.options));
   const std::vector<ex::MethodResult> results = ex::aggregate(records, names);

@@ -136,19 +136,19 @@ struct FactKind {
 };
 
 inline constexpr std::array<FactKind, 8> kFactKinds{{
-    {"number",
-     "The suitcase of {0} is in locker number {1}.",
-     "In which locker is the suitcase of {0}? Answer with the number only.",
-     {"the clockmaker", "the violinist", "the ambassador", "the beekeeper", "the cartographer",
-      "the glazier", "the midwife", "the falconer"},
-     {"7316", "4082", "9557", "2649", "1173", "8391", "5520", "6748"}},
-    {"person",
-     "The head gardener of {0} is called {1}.",
-     "What is the name of the head gardener of {0}?",
+    {"profession",
+     "Before the great flood, {0} worked as a {1}.",
+     "As what did {0} work before the great flood?",
+     {"Jasper Thorne", "Mabel Ackroyd", "Osric Pell", "Winifred Lamb", "Edmund Sorrel",
+      "Tabitha Crane", "Rufus Hale", "Agnes Dunmore"},
+     {"blacksmith", "cooper", "tailor", "weaver", "stonemason", "baker", "glassblower",
+      "ropemaker"}},
+    {"animal",
+     "On the coat of arms of {0} stands a {1}.",
+     "Which animal stands on the coat of arms of {0}?",
      {"Ellsworth Castle", "Marrow Abbey", "Penrose Hall", "Tarn House", "Quillon Manor",
       "Bracken Priory", "Vellum Court", "Stagmoor Lodge"},
-     {"Dorothea Finch", "Casimir Holt", "Ottilie Brandt", "Silas Whitcombe", "Imogen Stroud",
-      "Barnaby Quist", "Leocadia Marsh", "Phineas Orwin"}},
+     {"badger", "heron", "salamander", "hedgehog", "walrus", "falcon", "porcupine", "leopard"}},
     {"colour",
      "The ferry to the island of {0} is painted {1}.",
      "In which colour is the ferry to the island of {0} painted?",
@@ -170,12 +170,12 @@ inline constexpr std::array<FactKind, 8> kFactKinds{{
      {"Aunt Philippa", "Chef Moreau", "Mrs. Castellan", "Brother Anselm", "Uncle Tobias",
       "Madame Rivet", "Old Gretchen", "Captain Harrow"},
      {"fennel", "nutmeg", "cinnamon", "horseradish", "saffron", "caraway", "tamarind", "juniper"}},
-    {"code",
-     "To open the vault of {0}, enter the code {1}.",
-     "Which code opens the vault of {0}?",
+    {"material",
+     "The statue in front of {0} is made of {1}.",
+     "Of which material is the statue in front of {0} made?",
      {"the Merchant Bank", "the Observatory", "the Harbour Office", "the Salt Museum",
       "the Old Mint", "the Botanical Society", "the Signal Tower", "the Tram Depot"},
-     {"QX-417", "BL-902", "ZT-655", "KD-138", "VM-774", "RW-263", "HJ-589", "PN-340"}},
+     {"marble", "bronze", "granite", "sandstone", "ivory", "copper", "concrete", "cedar wood"}},
     {"place",
      "Before she vanished, {0} hid the letters under {1}.",
      "Where did {0} hide the letters before she vanished?",
@@ -192,10 +192,11 @@ inline Task facts_task(std::shared_ptr<const PromptPlanter> planter, NeedleGrid 
   Task task{"facts", "the answer is in the reply", grid.size(), {}, {}};
   task.make = [=](std::size_t index) {
     NeedleGrid::Cell cell = grid.cell(index);
-    // A depth meets every kind as the lengths and repeats go on.
-    const auto row = index / static_cast<std::size_t>(grid.depths);
-    const detail::FactKind& kind =
-        detail::kFactKinds[(index + 3 * row) % detail::kFactKinds.size()];
+    // Every length and every depth meets each kind as the other and the repeats go on.
+    const auto depths = static_cast<std::size_t>(grid.depths), row = index / depths;
+    const detail::FactKind& kind = detail::kFactKinds[(index % depths + row % grid.lengths.size() +
+                                                       row / grid.lengths.size()) %
+                                                      detail::kFactKinds.size()];
     const char* const subject = detail::pick(cell.random, kind.subjects);
     const char* const answer = detail::pick(cell.random, kind.answers);
     const std::int64_t start = detail::random_start(cell.random, *planter, cell.length);

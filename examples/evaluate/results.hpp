@@ -19,10 +19,12 @@ struct ReplyRecord {
   std::string method;          // as parse_method reads it
   nlohmann::json about;        // length, depth, kind
   std::int64_t tokens = 0;     // of the prompt
-  double kept = 1;             // share of the prompt's tokens alive after the last stage
+  double kept = 1;             // share of the prompt's tokens alive after the last stage, or
+                               // of its rows in the cache
   nlohmann::json recall;       // share of the needles' tokens among them; null: not known
   std::string reply;
   double score = 0;
+  nlohmann::json nll;  // of the expected reply, a token's mean, in nats; null: not known
   double prefill = 0, decode = 0;  // seconds
   std::int64_t decoded = 0, cache_bytes = 0;
   bool shared = false;  // the layers before the stage were run once for several settings
@@ -37,6 +39,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ReplyRecord,
                                    recall,
                                    reply,
                                    score,
+                                   nll,
                                    prefill,
                                    decode,
                                    decoded,

@@ -153,21 +153,34 @@ inline std::string common_words(std::mt19937_64& random,
   return text;
 }
 
-/// Made words drawn from a Zipf distribution with exponent 2, but for the most frequent, which is
-/// noise: the next three are asked for.
+/// Made words as often as a Zipf distribution with exponent 2 has them, but for the most frequent,
+/// which is noise: the next three are asked for. Blocks hold each word's share of that many words,
+/// so that wherever the text is cut the three are the most frequent ones.
 inline std::string frequent_words(std::mt19937_64& random,
                                   std::int64_t words,
                                   std::vector<std::string>& frequent) {
+  constexpr double kBlock = 90;  // words, of which the 1st to 4th have 55, 13, 6 and 3
   const std::vector<std::string> all = made_words(random, 200);
-  std::vector<double> weights;
-  for (std::size_t rank = 1; rank <= all.size(); ++rank)
-    weights.push_back(1 / (static_cast<double>(rank) * static_cast<double>(rank)));
-  std::discrete_distribution<std::size_t> draw(weights.begin(), weights.end());
   frequent.assign(all.begin() + 1, all.begin() + 4);
+  double sum = 0;
+  for (std::size_t rank = 1; rank <= all.size(); ++rank)
+    sum += 1 / (static_cast<double>(rank) * static_cast<double>(rank));
   std::string text;
-  for (std::int64_t i = 0; i < words; ++i) {
-    const std::size_t rank = draw(random);
-    text += rank == 0 ? "... " : all[rank] + " ";
+  std::size_t rare = 4;
+  for (std::int64_t written = 0; written < words;) {
+    std::vector<std::size_t> block;
+    for (std::size_t rank = 0; rank < 4; ++rank) {
+      const auto place = static_cast<double>(rank + 1);
+      block.insert(block.end(), static_cast<std::size_t>(kBlock / sum / (place * place)), rank);
+    }
+    // The others in turn, each at most once in a block.
+    while (block.size() < static_cast<std::size_t>(kBlock)) {
+      block.push_back(rare);
+      rare = rare + 1 < all.size() ? rare + 1 : 4;
+    }
+    std::shuffle(block.begin(), block.end(), random);
+    for (const std::size_t rank : block) text += rank == 0 ? "... " : all[rank] + " ";
+    written += std::ssize(block);
   }
   return text;
 }

@@ -14,11 +14,13 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <numeric>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "examples/common/machine.hpp"
 #include "examples/common/methods.hpp"
 #include "examples/common/model_description.hpp"
 #include "examples/common/progress.hpp"
@@ -50,12 +52,23 @@ inline double share_within(const at::Tensor& positions, const std::vector<TokenR
   return static_cast<double>(inside) / static_cast<double>(all);
 }
 
+/// Rows of a layer's cache after prefill as a share of the prompt's tokens, averaged over layers.
+inline double mean_share(const std::vector<std::int64_t>& rows, std::int64_t tokens) {
+  const auto all = static_cast<double>(tokens) * static_cast<double>(rows.size());
+  return static_cast<double>(std::accumulate(rows.begin(), rows.end(), std::int64_t{0})) / all;
+}
+
 }  // namespace detail
+
+inline std::string prompt_hash(const Sample& sample) {
+  return short_hash(nlohmann::json(sample.ids).dump());
+}
 
 /// How replies are made.
 struct ReplySettings {
   std::set<std::int64_t> stop_ids;
   std::function<std::string(const Ids&)> text_of;
+  std::function<Ids(const std::string&)> ids_of;
   bool share = true;  // run layers that settings have in common once
 };
 
@@ -117,7 +130,8 @@ class ReplyRunner {
                   const std::multimap<std::int64_t, const Method*>& by_layer,
                   const SettingProgress& progress,
                   const std::function<void(ReplyRecord)>& done) const {
-    const auto since = [](std::chrono::steady_clock::time_point start) {
+    const auto since = [&](std::chrono::steady_clock::time_point start) {
+      synchronize(lm_.device());
       return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     };
     KvCache cache = lm_.make_cache(1, sample.max_new_tokens);
@@ -142,10 +156,27 @@ class ReplyRunner {
                                          : make_distiller(method->options.distill);
       PrefillResult prefilled = lm_.finish_prefill(partial, own, distiller, options.prefill);
       const double seconds = since(start);
+      nlohmann::json nll;
+      if (!sample.expected.empty() && settings_.ids_of)
+        nll = expected_nll(prefilled.last_hidden, own.fork(), settings_.ids_of(sample.expected));
       GenerateResult result = generate_from(lm_, sample.ids, std::move(prefilled), own, options);
       result.prefill_seconds += shared_seconds + seconds;
-      done(record_of(sample, *method, result, true));
+      ReplyRecord record = record_of(sample, *method, result, true);
+      record.nll = std::move(nll);
+      done(std::move(record));
     }
+  }
+
+  /// What a right reply's tokens surprise the model with, in nats each: finer than whether the
+  /// reply that it gives is right.
+  double expected_nll(const at::Tensor& last_hidden, KvCache cache, const Ids& reply) const {
+    double sum = 0;
+    at::Tensor hidden = last_hidden;
+    for (std::size_t i = 0; i < reply.size(); ++i) {
+      sum -= lm_.logits(hidden)[0].to(at::kFloat).log_softmax(-1)[reply[i]].item<double>();
+      if (i + 1 < reply.size()) hidden = lm_.append(at::tensor({reply[i]}, at::kLong), {1}, cache);
+    }
+    return sum / static_cast<double>(std::max<std::size_t>(reply.size(), 1));
   }
 
   ReplyRecord record_of(const Sample& sample,
@@ -155,7 +186,7 @@ class ReplyRunner {
     if (interrupted()) throw Interrupted();
     ReplyRecord record;
     record.sample = sample.id;
-    record.prompt = short_hash(nlohmann::json(sample.ids).dump());
+    record.prompt = prompt_hash(sample);
     record.method = to_string(method.options);
     record.about = sample.about;
     record.about.erase("classes");
@@ -164,8 +195,10 @@ class ReplyRunner {
       const at::Tensor& kept = result.stages.back().kept_positions;
       record.kept = static_cast<double>(kept.numel()) / static_cast<double>(record.tokens);
       if (!sample.needles.empty()) record.recall = detail::share_within(kept, sample.needles);
-    } else if (!sample.needles.empty()) {
-      record.recall = 1;
+    } else {
+      // What a cache policy keeps differs from head to head: known is how much, not which tokens.
+      record.kept = detail::mean_share(result.cache_rows, record.tokens);
+      if (!sample.needles.empty() && record.kept == 1) record.recall = 1;
     }
     record.reply = settings_.text_of(result.tokens);
     record.score = task_.score(sample, record.reply);

@@ -19,6 +19,7 @@ struct Sample {
   std::string id;  // unique in its task
   Ids ids;
   std::vector<std::string> references;
+  std::string expected;             // a right reply in full; empty: not known
   std::vector<TokenRange> needles;  // where what the reply needs stands; empty: not known
   std::int64_t max_new_tokens = 64;
   nlohmann::json about = nlohmann::json::object();  // length, depth, kind: what results group by
