@@ -135,14 +135,15 @@ class PromptPlanter {
   }
 
  private:
-  /// The place nearest to `at` of the `room` tokens from `start` on that has the end of a sentence,
-  /// or the document's begin or end, before it.
+  /// The place nearest to `at` of the `room` tokens from `start` on that has the end of a sentence
+  /// or line, or the document's begin or end, before it.
   std::int64_t sentence_end(std::int64_t start, std::int64_t room, std::int64_t at) const {
     const auto ends = [&](std::int64_t place) {
       if (place <= 0 || place >= room) return true;
       const std::string token =
           tokenizer_.decode(Ids{document_[static_cast<std::size_t>(start + place - 1)]}, false);
-      return !token.empty() && std::string_view(".!?").find(token.back()) != std::string_view::npos;
+      return !token.empty() &&
+             std::string_view(".!?\n").find(token.back()) != std::string_view::npos;
     };
     for (std::int64_t away = 0;; ++away) {
       if (ends(at - away)) return std::max<std::int64_t>(at - away, 0);

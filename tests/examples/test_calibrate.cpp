@@ -1,0 +1,181 @@
+// SPDX-FileCopyrightText: 2026 The promptdistill authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// promptdistill-calibrate: what it hides, which heads and schedules it finds, what it writes and
+// goes on with.
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "examples/calibrate/calibration_prompts.hpp"
+#include "examples/calibrate/head_search.hpp"
+#include "examples/calibrate/schedules.hpp"
+#include "examples/evaluate/needle_tasks.hpp"
+#include "promptdistill/model/checkpoint.hpp"
+#include "promptdistill/model/profile.hpp"
+#include "tests/examples/shell.hpp"
+#include "tests/golden/golden_method.hpp"
+#include "tests/real_model.hpp"
+
+namespace promptdistill::test {
+namespace {
+
+namespace ex = promptdistill::examples;
+using nlohmann::json;
+
+TEST_CASE("ranks count what stands above a token, and nothing for the window's", "[examples]") {
+  const at::Tensor scores = at::tensor({0.5F, 0.1F, 0.9F, 0.1F, 0.7F}).view({1, 5});
+  const at::Tensor ranks = ex::ranks_of(scores, {1, 7});
+  REQUIRE(ranks.sizes() == at::IntArrayRef({1, 6}));
+  CHECK(at::equal(ranks[0], at::tensor({3, 0, 3, 1, 0, 0}, at::kLong)));
+  CHECK(ex::recall_within(ranks[0], 1) == Approx(3 / 6.0));
+  CHECK(ex::recall_within(ranks[0], 2) == Approx(4 / 6.0));
+  CHECK(ex::recall_within(ranks[0], 4) == 1);
+  const at::Tensor far = at::tensor({0, 63, 64, 128, 2048, 5000}, at::kLong).view({6, 1});
+  CHECK(at::allclose(ex::quality_of(far), at::tensor({1.0, 1.0, 1.0, 0.8, 0.0, 0.0})));
+}
+
+TEST_CASE("voting heads are those that find the needle together", "[examples]") {
+  // Head 0 finds its first half, head 3 the second, the others nothing.
+  at::manual_seed(5);
+  std::vector<at::Tensor> smooth;
+  std::vector<ex::TokenRange> needles;
+  for (int p = 0; p < 3; ++p) {
+    at::Tensor scores = at::rand({2, 5, 3000});
+    scores[1][0].narrow(0, 100 + 7 * p, 4).add_(3);
+    scores[1][3].narrow(0, 104 + 7 * p, 4).add_(3);
+    smooth.push_back(scores);
+    needles.push_back({100 + 7 * p, 108 + 7 * p});
+  }
+  const ex::LayerHeads best = ex::best_heads(smooth, needles, 1);
+  CHECK(best.heads == std::vector<std::int64_t>{0, 3});
+  CHECK(best.quality == Approx(1));
+  REQUIRE(best.ranks.size() == 3);
+  for (const at::Tensor& ranks : best.ranks) CHECK(ex::recall_within(ranks, 64) == 1);
+  CHECK(ex::best_heads(smooth, needles, 0).quality < 0.5);
+}
+
+TEST_CASE("schedules on paper keep most for their time, each once", "[examples]") {
+  const ModelConfig config = ModelConfig::load(golden_dir() / "method" / "tiny-llama3rope");
+  ModelConfig deep = config;
+  deep.num_hidden_layers = 12;
+  std::vector<ex::ScoringResult> results;
+  for (const std::int64_t window : {8, 16}) {
+    ex::ScoringResult result{{window, 15}, {}};
+    for (std::int64_t l = 0; l < 11; ++l) {
+      // Layers 3, 6 and 8 see everything with a window of 16, the others little.
+      const bool good = window == 16 && (l == 3 || l == 6 || l == 8);
+      const at::Tensor ranks = at::full({10}, good ? 0 : 1500, at::kLong);
+      result.layers.push_back({{l % 2}, good ? 1.0 : 0.1, {ranks, ranks}});
+    }
+    results.push_back(std::move(result));
+  }
+  const std::vector<ex::Candidate> found = ex::candidate_schedules(deep, at::kFloat, 8000, results);
+  REQUIRE(found.size() >= 3);
+  std::set<std::string> known;
+  double before = 0;
+  for (const ex::Candidate& candidate : found) {
+    CHECK(candidate.speed_up >= before);
+    before = candidate.speed_up;
+    CHECK(known.insert(to_string(candidate.options.stages)).second);
+    CHECK_NOTHROW(make_distiller(candidate.options));
+    CHECK(candidate.options.window == 16);
+    for (const Stage& stage : candidate.options.stages) {
+      CHECK((stage.layer == 3 || stage.layer == 6 || stage.layer == 8));
+      CHECK(candidate.options.heads.at(stage.layer) == std::vector<std::int64_t>{stage.layer % 2});
+    }
+    CHECK(candidate.recall == 1);
+  }
+}
+
+TEST_CASE("calibration hides what evaluation never asks", "[examples][real]") {
+  const auto model = real_model();
+  if (!model) return;
+  const Tokenizer tokenizer = Tokenizer::load(*model);
+  const ChatFormat format = ChatFormat::load(*model);
+  ex::FormPlanters planters;
+  for (std::size_t form = 0; form < 3; ++form)
+    planters[form] = std::make_shared<const ex::PromptPlanter>(
+        tokenizer, format,
+        tokenizer.encode(ex::synthetic_document(static_cast<ex::FactForm>(form), 1200, form),
+                         false));
+  const ex::Task task = ex::calibration_task(planters, {{500, 700}, 24, 32, 3});
+  REQUIRE(task.size == 48);
+  std::set<std::string> seen, depths;
+  for (std::size_t i = 0; i < task.size; ++i) {
+    const ex::Sample sample = task.make(i), again = task.make(i);
+    CHECK(sample.ids == again.ids);
+    CHECK(std::ssize(sample.ids) == sample.about.at("length").get<std::int64_t>());
+    REQUIRE(sample.needles.size() == 1);
+    const ex::TokenRange& at = sample.needles.front();
+    const std::string planted = tokenizer.decode(
+        ex::Ids(sample.ids.begin() + at.begin, sample.ids.begin() + at.end), false);
+    CHECK(planted.find(sample.references.front()) != std::string::npos);
+    CHECK(sample.expected.find(sample.references.front()) != std::string::npos);
+    CHECK(task.score(sample, sample.expected) == 1);
+    CHECK(task.score(sample, "nothing of it") == 0);
+    seen.insert(sample.about.at("kind").get<std::string>() + sample.about.at("form").dump() +
+                sample.about.at("paraphrased").dump());
+    depths.insert(std::to_string(at.begin * 10 / std::ssize(sample.ids)));
+  }
+  CHECK(seen.size() >= 16);   // of 4 kinds, 3 forms and 2 wordings
+  CHECK(depths.size() >= 7);  // a needle stands everywhere, in lists and code as well
+  for (const auto& kind : ex::detail::kCalibrationKinds) {
+    for (const auto& other : ex::detail::kFactKinds) {
+      CHECK(std::string(kind.name) != other.name);
+      CHECK(std::string(kind.question) != other.question);
+      for (const char* const answer : kind.answers)
+        for (const char* const theirs : other.answers) CHECK(std::string(answer) != theirs);
+    }
+  }
+}
+
+TEST_CASE("calibrate writes a profile that the programs use, and goes on where it was stopped",
+          "[examples][real]") {
+  const auto model = real_model();
+  if (!model) return;
+  const Shell shell;
+  const std::string command = "promptdistill-calibrate " + model->string() +
+                              " --lengths 320 --search-prompts 1 --test-prompts 1 "
+                              "--output found.json ";
+  const ProgramRun ran = shell(command);
+  INFO(ran.err);
+  REQUIRE(ran.code == 0);
+  CHECK(ran.out.find("*: the profile") != std::string::npos);
+  const Profile profile = Profile::load(shell.folder / "found.json");
+  CHECK(profile.fingerprint == fingerprint(*model));
+  CHECK(profile.longest_prompt == 320);
+  CHECK(!profile.options.stages.empty());
+  CHECK(profile.options.protect_first == 4);
+  const json front = profile.evidence.at("front");
+  CHECK(front.size() >= 2);  // short prompts leave little to gain
+  for (const json& each : front) CHECK(each.at("samples") == 1);
+
+  // Half of what it did is there: the other half is done again and nothing else.
+  const std::string whole = read_bytes(shell.folder / "found.json.work/results.jsonl");
+  const std::size_t cut = whole.find('\n', whole.size() / 2) + 10;
+  shell.write("found.json.work/results.jsonl", whole.substr(0, cut));
+  std::filesystem::remove(shell.folder / "found.json");
+  REQUIRE(shell(command).code == 0);
+  std::istringstream lines(read_bytes(shell.folder / "found.json.work/results.jsonl"));
+  std::set<std::string> methods;
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line))
+    CHECK(methods.insert(json::parse(line).at("method").get<std::string>()).second);
+  CHECK(methods.size() == front.size() + 1);
+  CHECK(Profile::load(shell.folder / "found.json").evidence.at("front").size() == front.size());
+
+  require_message(shell(command + "--seed 2"), 1, "seed");
+  require_message(
+      shell("promptdistill-calibrate " + model->string() + " --lengths 9000 --output other.json"),
+      2, "do not fit the context");
+}
+
+}  // namespace
+}  // namespace promptdistill::test
