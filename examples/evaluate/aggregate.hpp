@@ -44,16 +44,61 @@ inline Interval bootstrap(const std::vector<double>& values) {
   return {mean_of(values), quantile(means, 0.025), quantile(means, 0.975)};
 }
 
+/// The probability that a value of `high` lies above one of `low`, ties counted half: the area
+/// under the ROC curve. Empty where one of them is.
+inline std::optional<double> auc(const std::vector<double>& high, const std::vector<double>& low) {
+  if (high.empty() || low.empty()) return {};
+  double above = 0;
+  for (const double h : high)
+    for (const double l : low) above += h > l ? 1 : h == l ? 0.5 : 0;
+  return above / (static_cast<double>(high.size()) * static_cast<double>(low.size()));
+}
+
+/// How well what is known at a stage tells replies that are worse than full attention's from those
+/// that are not, where full attention has any of the score: 0.5 is chance, 1 is always.
+struct Warning {
+  std::size_t lost = 0, right = 0;
+  std::optional<double> mass, entropy, cut;  // AUC of little mass, of much of the others
+};
+
 struct MethodResult {
   std::string method;
   std::size_t samples = 0;
   Interval score;
   std::optional<Interval> against_full;  // score less full attention's on the same samples
   std::optional<double> recall;          // of the needles' tokens
+  Warning warning;
   double kept = 1;
   std::optional<double> speed_up;  // median of the ratios of full attention's prefill
   double cache_bytes = 0;
 };
+
+namespace detail {
+
+/// Signals of replies, apart by whether they are worse than full attention's.
+class WarningCounts {
+ public:
+  void add(const ReplyRecord& record, double full_score) {
+    if (full_score == 0 || !record.signals.is_object()) return;
+    Signals& of = record.score < full_score ? lost_ : right_;
+    of.mass.push_back(-record.signals.at("mass").get<double>());
+    of.entropy.push_back(record.signals.at("entropy").get<double>());
+    of.cut.push_back(record.signals.at("cut").get<double>());
+  }
+
+  Warning result() const {
+    return {lost_.mass.size(), right_.mass.size(), auc(lost_.mass, right_.mass),
+            auc(lost_.entropy, right_.entropy), auc(lost_.cut, right_.cut)};
+  }
+
+ private:
+  struct Signals {
+    std::vector<double> mass, entropy, cut;
+  };
+  Signals lost_, right_;
+};
+
+}  // namespace detail
 
 /// The results of each method, in the order they first occur. Full attention is what others are
 /// compared with.
@@ -69,6 +114,7 @@ inline std::vector<MethodResult> aggregate(const std::vector<ReplyRecord>& recor
     MethodResult result;
     result.method = method;
     std::vector<double> scores, differences, recalls, kept, ratios, bytes;
+    detail::WarningCounts warnings;
     for (const auto& [sample, record] : found->second) {
       scores.push_back(record->score);
       kept.push_back(record->kept);
@@ -78,12 +124,14 @@ inline std::vector<MethodResult> aggregate(const std::vector<ReplyRecord>& recor
       const auto other = full->second.find(sample);
       if (other == full->second.end()) continue;
       differences.push_back(record->score - other->second->score);
+      warnings.add(*record, other->second->score);
       ratios.push_back(other->second->prefill / record->prefill);
     }
     result.samples = scores.size();
     result.score = bootstrap(scores);
     if (!differences.empty() && method != "full") result.against_full = bootstrap(differences);
     if (!recalls.empty()) result.recall = mean_of(recalls);
+    result.warning = warnings.result();
     result.kept = mean_of(kept);
     if (!ratios.empty()) result.speed_up = median(ratios);
     result.cache_bytes = mean_of(bytes);

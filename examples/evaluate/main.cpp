@@ -80,6 +80,17 @@ json to_json(const ex::MethodResult& result) {
            {"cache_bytes", result.cache_bytes}};
   out["against_full"] = result.against_full ? to_json(*result.against_full) : json();
   out["needle_recall"] = result.recall ? json(*result.recall) : json();
+  if (result.warning.lost + result.warning.right > 0) {
+    const auto auc = [](const std::optional<double>& value) {
+      return value ? json(*value) : json();
+    };
+    out["warning"] = {{"lost", result.warning.lost},
+                      {"right", result.warning.right},
+                      {"auc",
+                       {{"mass", auc(result.warning.mass)},
+                        {"entropy", auc(result.warning.entropy)},
+                        {"cut", auc(result.warning.cut)}}}};
+  }
   out["prefill_speed_up"] = result.speed_up ? json(*result.speed_up) : json();
   return out;
 }
@@ -222,12 +233,17 @@ void run(const ex::EvaluateFlags& flags) {
   for (const ex::Method& method : methods) names.push_back(to_string(method.options));
   const std::vector<ex::MethodResult> results = ex::aggregate(records, names);
   const std::vector<std::vector<std::string>> rows = rows_of(results);
-  ex::Table table(rows.front());
-  for (std::size_t r = 1; r < rows.size(); ++r) table.add(rows[r]);
+  const auto text_of = [](const std::vector<std::vector<std::string>>& of) {
+    ex::Table table(of.front());
+    for (std::size_t r = 1; r < of.size(); ++r) table.add(of[r]);
+    return table.text();
+  };
   const std::string setting =
       fmt::format("{}, {}, {} samples; score: {}, %", flags.model_dir.filename().string(),
                   ex::dtype_name(lm.dtype()), task.size, task.metric);
-  fmt::print("{}: {}\n{}", task.name, setting, table.text());
+  fmt::print("{}: {}\n{}", task.name, setting, text_of(rows));
+  if (const auto warnings = ex::warning_rows(results); warnings.size() > 1)
+    fmt::print("\n{}\n{}", ex::kWarningTitle, text_of(warnings));
   json summary = header_of(flags, task, lm);
   summary["machine"] = ex::describe_machine(lm.device());
   summary["metric"] = task.metric;

@@ -129,7 +129,38 @@ inline Family family_of(const std::string& text) {
           layer, budget};
 }
 
+inline std::string table_of(const std::vector<std::vector<std::string>>& rows) {
+  std::string out = "<table class=results>";
+  for (const auto& row : rows) {
+    out += "\n<tr>";
+    for (const std::string& cell : row)
+      out += (&row == &rows.front() ? "<th>" : "<td>") + html::escape(cell);
+  }
+  return out + "</table>\n";
+}
+
 }  // namespace detail
+
+/// What stages say about replies that are lost, of methods that lose some: a header and a row each.
+inline std::vector<std::vector<std::string>> warning_rows(
+    const std::vector<MethodResult>& results) {
+  const auto text = [](const std::optional<double>& auc) {
+    return auc ? fmt::format("{:.2f}", *auc) : "-";
+  };
+  std::vector<std::vector<std::string>> rows{
+      {"method", "lost", "not lost", "little mass kept", "entropy", "cut near the best"}};
+  for (const MethodResult& result : results) {
+    const Warning& warning = result.warning;
+    if (warning.lost == 0) continue;
+    rows.push_back({result.method, std::to_string(warning.lost), std::to_string(warning.right),
+                    text(warning.mass), text(warning.entropy), text(warning.cut)});
+  }
+  return rows;
+}
+
+inline constexpr const char* kWarningTitle =
+    "How well a stage's scores tell replies that are worse than full attention's (AUC, 0.5: "
+    "chance)";
 
 /// Score against what is kept, the time it takes, and the stage's layer.
 inline std::vector<Plot> evaluation_plots(const std::vector<MethodResult>& results) {
@@ -181,13 +212,7 @@ inline std::string render_evaluation(const std::string& title,
                                      const std::vector<MethodResult>& results,
                                      const std::vector<std::filesystem::path>& pictures) {
   const auto escape = [](const std::string& text) { return detail::html::escape(text); };
-  std::string body = "<table class=results>";
-  for (const auto& row : table) {
-    body += "\n<tr>";
-    for (const std::string& cell : row)
-      body += (&row == &table.front() ? "<th>" : "<td>") + escape(cell);
-  }
-  body += "</table>\n";
+  std::string body = detail::table_of(table);
   for (const auto& picture : pictures) {
     const std::string svg = promptdistill::detail::read_text_file(picture);
     const std::size_t begin = svg.find("<svg");  // without the XML declaration
@@ -223,6 +248,8 @@ inline std::string render_evaluation(const std::string& title,
     }
     body += "</table>\n";
   }
+  if (const auto rows = warning_rows(results); rows.size() > 1)
+    body += "<h2>" + escape(kWarningTitle) + "</h2>" + detail::table_of(rows);
   if (!heads.empty()) body += detail::head_map(heads);
   return fmt::format(R"(<!doctype html>
 <html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">

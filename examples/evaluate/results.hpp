@@ -22,6 +22,7 @@ struct ReplyRecord {
   double kept = 1;             // share of the prompt's tokens alive after the last stage, or
                                // of its rows in the cache
   nlohmann::json recall;       // share of the needles' tokens among them; null: not known
+  nlohmann::json signals;      // SelectionSignals; null: a stage scored nothing or by raw logits
   std::string reply;
   double score = 0;
   nlohmann::json nll;  // of the expected reply, a token's mean, in nats; null: not known
@@ -29,22 +30,23 @@ struct ReplyRecord {
   std::int64_t decoded = 0, cache_bytes = 0;
   bool shared = false;  // the layers before the stage were run once for several settings
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ReplyRecord,
-                                   sample,
-                                   prompt,
-                                   method,
-                                   about,
-                                   tokens,
-                                   kept,
-                                   recall,
-                                   reply,
-                                   score,
-                                   nll,
-                                   prefill,
-                                   decode,
-                                   decoded,
-                                   cache_bytes,
-                                   shared)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ReplyRecord,
+                                                sample,
+                                                prompt,
+                                                method,
+                                                about,
+                                                tokens,
+                                                kept,
+                                                recall,
+                                                signals,
+                                                reply,
+                                                score,
+                                                nll,
+                                                prefill,
+                                                decode,
+                                                decoded,
+                                                cache_bytes,
+                                                shared)
 
 /// How much of a sample's needles each head finds: [L][H].
 struct HeadRecord {

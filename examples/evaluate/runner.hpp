@@ -24,6 +24,7 @@
 #include "examples/common/methods.hpp"
 #include "examples/common/model_description.hpp"
 #include "examples/common/progress.hpp"
+#include "examples/common/selection_signals.hpp"
 #include "examples/evaluate/results.hpp"
 #include "examples/evaluate/task.hpp"
 #include "promptdistill/baseline/method.hpp"
@@ -94,7 +95,7 @@ class ReplyRunner {
       else
         alone.push_back(&method);
     }
-    if (by_layer.size() == 1) {
+    if (by_layer.size() == 1 && sample.expected.empty()) {
       alone.push_back(by_layer.begin()->second);
       by_layer.clear();
     }
@@ -195,6 +196,8 @@ class ReplyRunner {
       const at::Tensor& kept = result.stages.back().kept_positions;
       record.kept = static_cast<double>(kept.numel()) / static_cast<double>(record.tokens);
       if (!sample.needles.empty()) record.recall = detail::share_within(kept, sample.needles);
+      if (const auto signals = selection_signals(result.stages, record.tokens))
+        record.signals = *signals;
     } else {
       // What a cache policy keeps differs from head to head: known is how much, not which tokens.
       record.kept = detail::mean_share(result.cache_rows, record.tokens);

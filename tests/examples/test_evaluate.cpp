@@ -17,6 +17,7 @@
 #include <tuple>
 #include <vector>
 
+#include "examples/common/selection_signals.hpp"
 #include "examples/evaluate/aggregate.hpp"
 #include "examples/evaluate/file_tasks.hpp"
 #include "examples/evaluate/needle_tasks.hpp"
@@ -255,6 +256,57 @@ TEST_CASE("intervals hold the mean and shrink with samples", "[examples]") {
   CHECK(results[1].against_full->high <= 0);  // pairs: it never gains
   CHECK(*results[1].speed_up == Approx(2));
   CHECK(*results[1].recall == Approx(0.5));
+}
+
+TEST_CASE("a stage's scores say how sure it was", "[examples]") {
+  const at::Tensor sharp = at::tensor({0.0F, 8.0F, 1.0F, 1.0F, 0.0F, 0.0F});
+  const auto stage = [](const at::Tensor& scores, std::vector<std::int64_t> kept) {
+    const auto count = std::ssize(kept);
+    return StageRecord{3, at::tensor(kept, at::kLong), {0, count}, {scores}};
+  };
+  const auto one = ex::selection_signals({stage(sharp, {1, 2, 5})}, 6);
+  REQUIRE(one);
+  CHECK(one->mass == Approx(0.9));
+  CHECK(one->cut == Approx(1 / 8.0));
+  CHECK(one->entropy ==
+        Approx(-(0.8 * std::log(0.8) + 0.2 * std::log(0.1)) / std::log(6.0)).epsilon(1e-6));
+  // A second stage's scores are of the tokens that the first one left, and the worse one counts.
+  const auto two = ex::selection_signals(
+      {stage(sharp, {1, 2, 5}), stage(at::tensor({1.0F, 1.0F, 2.0F}), {2, 5})}, 6);
+  REQUIRE(two);
+  CHECK(two->mass == Approx(0.75));
+  CHECK(two->cut == Approx(0.5));
+  CHECK(two->entropy > one->entropy);
+  CHECK(!ex::selection_signals({stage(at::tensor({-1.0F, 2.0F}), {1})}, 2));  // raw logits
+  CHECK(!ex::selection_signals({stage(at::Tensor(), {0, 1})}, 2));            // all stayed
+  CHECK(!ex::selection_signals({}, 2));
+
+  CHECK(*ex::auc({3, 4}, {1, 2}) == 1);
+  CHECK(*ex::auc({1}, {1}) == 0.5);
+  CHECK(*ex::auc({1, 5}, {2, 3}) == 0.5);
+  CHECK(!ex::auc({}, {1}));
+  // Full attention is right on three of four; the method loses the one it was least sure of.
+  std::vector<ex::ReplyRecord> records;
+  for (int i = 0; i < 4; ++i) {
+    ex::ReplyRecord full, cut;
+    full.sample = cut.sample = std::to_string(i);
+    full.method = "full";
+    full.score = i == 3 ? 0 : 1;
+    full.prefill = cut.prefill = 1;
+    cut.method = "promptdistill:stages=3:4";
+    cut.score = i == 0 ? 0 : 1;
+    cut.signals = ex::SelectionSignals{.mass = i == 0 ? 0.2 : 0.5, .entropy = 0.5, .cut = 0.1 * i};
+    records.push_back(full);
+    records.push_back(cut);
+  }
+  const auto results = ex::aggregate(records, {"full", "promptdistill:stages=3:4"});
+  CHECK(results[0].warning.lost + results[0].warning.right == 0);
+  const ex::Warning& warning = results[1].warning;
+  CHECK(warning.lost == 1);
+  CHECK(warning.right == 2);
+  CHECK(*warning.mass == 1);
+  CHECK(*warning.entropy == 0.5);
+  CHECK(*warning.cut == 0);
 }
 
 TEST_CASE("planted tasks hide what they ask for where they say", "[examples][real]") {
