@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -119,45 +120,50 @@ inline constexpr std::array<CalibrationKind, 8> kCalibrationKinds{{
       "DELTA-RUST"}},
 }};
 
-inline constexpr std::array<const char*, 16> kNouns{
-    "river",  "market",  "engine",  "garden", "letter",  "window",  "harvest",  "captain",
-    "valley", "lantern", "meeting", "winter", "machine", "village", "painting", "journey"};
-inline constexpr std::array<const char*, 16> kAdjectives{
-    "quiet", "narrow", "heavy",   "early",  "golden", "broken", "distant", "careful",
-    "open",  "public", "ancient", "simple", "bright", "common", "silent",  "modern"};
-inline constexpr std::array<const char*, 16> kVerbs{
-    "followed",  "described", "reached", "carried",   "watched", "repaired",
-    "crossed",   "measured",  "ignored", "praised",   "visited", "painted",
-    "collected", "changed",   "opened",  "remembered"};
-
 }  // namespace detail
 
-/// Text of about `words` words in a form, made from a small vocabulary: what facts are hidden in
-/// where no folder of texts is given.
-inline std::string synthetic_document(FactForm form, std::int64_t words, std::uint64_t seed) {
-  using namespace detail;
+/// Words that a tokenizer has in one piece: at least four small letters after a space. Throws
+/// std::runtime_error where they are too few to make text of.
+inline std::vector<std::string> whole_words(const Tokenizer& tokenizer, std::int64_t ids) {
+  std::vector<std::string> words;
+  for (std::int64_t id = 0; id < ids && words.size() < 2000; ++id) {
+    const std::string text = tokenizer.decode(Ids{id}, false);
+    const std::string word = text.substr(text.find_first_not_of(' ') == 1 ? 1 : 0);
+    if (word.size() >= 4 && word.size() < text.size() &&
+        std::all_of(word.begin(), word.end(), [](char c) { return c >= 'a' && c <= 'z'; }))
+      words.push_back(word);
+  }
+  if (words.size() < 100)
+    throw std::runtime_error(
+        fmt::format("the tokenizer has {} whole English words, too few to make text of: give "
+                    "--data",
+                    words.size()));
+  return words;
+}
+
+/// Text of about `length` words in a form, made of `words`: what facts are hidden in where no
+/// folder of texts is given.
+inline std::string synthetic_document(FactForm form,
+                                      std::int64_t length,
+                                      const std::vector<std::string>& words,
+                                      std::uint64_t seed) {
   std::mt19937_64 random(seed);
-  const auto of = [&](const auto& list) { return list[random() % list.size()]; };
+  const auto word = [&]() -> const std::string& { return words[random() % words.size()]; };
   std::string text;
-  for (std::int64_t written = 0; written < words;) {
-    const char *a = of(kAdjectives), *b = of(kAdjectives), *n = of(kNouns), *m = of(kNouns),
-               *v = of(kVerbs);
+  for (std::int64_t written = 0; written < length; written += 9) {
+    const std::string &a = word(), &b = word(), &c = word(), &d = word(), &e = word();
+    const auto number = random() % 900 + 100;
     switch (form) {
       case FactForm::kProse:
-        text += random() % 2 == 0
-                    ? fmt::format("The {} {} {} the {} {}. ", a, n, v, b, m)
-                    : fmt::format("In that year nobody {} the {} near the {} {}. ", v, n, b, m);
-        written += 9;
+        text += number % 2 == 0
+                    ? fmt::format("The {} {} of the {} was {} in {}. ", a, b, c, d, e)
+                    : fmt::format("In that year the {} could {} with {} {} or {}. ", a, b, c, d, e);
         break;
       case FactForm::kList:
-        text +=
-            fmt::format("- {} {}: {} {}, {} {}\n", a, n, random() % 900 + 100, m, b, of(kNouns));
-        written += 8;
+        text += fmt::format("- {} {}: {} {}, {} {}\n", a, b, number, c, d, e);
         break;
       case FactForm::kCode:
-        text += fmt::format("def {}_{}({}, {}):\n    return {} * {} + {}\n", v, n, a, m, a,
-                            random() % 90 + 10, m);
-        written += 12;
+        text += fmt::format("{}_{} = {} * {} + {}  # {}\n", a, b, c, number, d, e);
         break;
     }
   }
@@ -167,12 +173,14 @@ inline std::string synthetic_document(FactForm form, std::int64_t words, std::ui
 /// The planters that calibration draws from: one per form.
 using FormPlanters = std::array<std::shared_ptr<const PromptPlanter>, 3>;
 
-/// Prompts with one fact each. Every length meets every kind, form and wording in turn; another
-/// seed draws other subjects, answers, depths and places in the documents.
+/// Prompts with one fact each: kinds, forms and wordings in turn, each form with both wordings and
+/// every kind, depths spread evenly. Another seed draws other subjects, answers and places.
 struct CalibrationSet {
   std::vector<std::int64_t> lengths;
   std::int64_t per_length = 12, max_new_tokens = 32;
   std::uint64_t seed = 1;
+  std::size_t half = 0;  // of the subjects and answers: 0 or 1
+  bool prose = false;    // all documents are
 
   std::size_t size() const { return lengths.size() * static_cast<std::size_t>(per_length); }
 };
@@ -182,15 +190,16 @@ inline Task calibration_task(FormPlanters planters, const CalibrationSet& set) {
   Task task{"calibration", "the answer is in the reply", set.size(), {}, {}};
   task.make = [=](std::size_t index) {
     const auto of_length = static_cast<std::size_t>(set.per_length);
-    const std::size_t turn = index % of_length + set.seed * 5;
+    const std::size_t turn = index + set.seed * 7;
     const std::int64_t length = set.lengths[index / of_length];
-    const auto form = static_cast<FactForm>(turn % 3);
-    const detail::CalibrationKind& kind = detail::kCalibrationKinds[turn % 8];
-    const bool paraphrased = turn / 2 % 3 == 0;
+    // 24 turns meet six pairs of form and wording with four kinds each, the next 24 the others.
+    const auto form = set.prose ? FactForm::kProse : static_cast<FactForm>(turn % 3);
+    const bool paraphrased = turn / 3 % 2 == 1;
+    const detail::CalibrationKind& kind = detail::kCalibrationKinds[(turn + turn / 24) % 8];
     std::seed_seq sequence{set.seed, static_cast<std::uint64_t>(index)};
     std::mt19937_64 random(sequence);
-    const char* const subject = kind.subjects[random() % 8];
-    const char* const answer = kind.answers[random() % 8];
+    const char* const subject = kind.subjects[4 * set.half + random() % 4];
+    const char* const answer = kind.answers[4 * set.half + random() % 4];
     // Depths are spread over the prompts of a length, not drawn: few prompts cover all of them.
     const double depth = (static_cast<double>(index % of_length) +
                           std::uniform_real_distribution<double>(0, 1)(random)) /
@@ -201,8 +210,13 @@ inline Task calibration_task(FormPlanters planters, const CalibrationSet& set) {
     const char* const wording = form == FactForm::kProse  ? kind.prose
                                 : form == FactForm::kList ? kind.list
                                                           : kind.code;
+    Needle needle{depth, fmt::format(fmt::runtime(wording), subject, answer)};
+    if (form != FactForm::kProse) {  // a line of its own
+      needle.before = "";
+      needle.after = "\n";
+    }
     PlantedPrompt prompt = planter.plant(
-        length, start, {{depth, fmt::format(fmt::runtime(wording), subject, answer)}},
+        length, start, {needle},
         fmt::format(fmt::runtime(paraphrased ? kind.paraphrase : kind.question), subject), true);
     Sample sample;
     sample.id = fmt::format("{}-{}", set.seed, index);

@@ -80,16 +80,14 @@ struct LayerHeads {
   std::vector<at::Tensor> ranks;  // [N] of each prompt
 };
 
-/// Adds to the best head of `layer` those that help the others: greedily, while the mean quality
-/// over prompts rises by 0.005, of the 6 best alone and at most 4. `smooth`: [L, H, T] of each
-/// prompt.
+/// Adds to a layer's best head those that help it: greedily, while the mean quality over prompts
+/// rises by 0.005, of the 6 best alone and at most 4. `smooth`: the layer's [H, T] of each prompt.
 inline LayerHeads best_heads(const std::vector<at::Tensor>& smooth,
-                             const std::vector<TokenRange>& needles,
-                             std::int64_t layer) {
+                             const std::vector<TokenRange>& needles) {
   const auto prompts = static_cast<double>(smooth.size());
-  at::Tensor alone = at::zeros({smooth.front().size(1)}, at::kDouble);
+  at::Tensor alone = at::zeros({smooth.front().size(0)}, at::kDouble);
   for (std::size_t p = 0; p < smooth.size(); ++p)
-    alone.add_(quality_of(ranks_of(smooth[p][layer], needles[p])) / prompts);
+    alone.add_(quality_of(ranks_of(smooth[p], needles[p])) / prompts);
   const at::Tensor order = alone.argsort(0, /*descending=*/true);
   std::vector<std::int64_t> pool;
   for (std::int64_t i = 0; i < std::min<std::int64_t>(6, order.numel()); ++i)
@@ -97,15 +95,14 @@ inline LayerHeads best_heads(const std::vector<at::Tensor>& smooth,
 
   LayerHeads best;
   std::vector<at::Tensor> sums;  // [1, T] of each prompt, over the heads chosen
-  for (const at::Tensor& scores : smooth) sums.push_back(at::zeros({1, scores.size(2)}));
+  for (const at::Tensor& scores : smooth) sums.push_back(at::zeros({1, scores.size(1)}));
   while (best.heads.size() < 4 && !pool.empty()) {
     LayerHeads next;
     std::int64_t added = -1;
     for (const std::int64_t head : pool) {
       LayerHeads tried;
       for (std::size_t p = 0; p < smooth.size(); ++p) {
-        const at::Tensor ranks =
-            ranks_of(sums[p] + smooth[p][layer].narrow(0, head, 1), needles[p]);
+        const at::Tensor ranks = ranks_of(sums[p] + smooth[p].narrow(0, head, 1), needles[p]);
         tried.quality += quality_of(ranks)[0].item<double>() / prompts;
         tried.ranks.push_back(ranks[0]);
       }
@@ -118,8 +115,7 @@ inline LayerHeads best_heads(const std::vector<at::Tensor>& smooth,
     next.heads.push_back(added);
     best = std::move(next);
     std::erase(pool, added);
-    for (std::size_t p = 0; p < smooth.size(); ++p)
-      sums[p].add_(smooth[p][layer].narrow(0, added, 1));
+    for (std::size_t p = 0; p < smooth.size(); ++p) sums[p].add_(smooth[p].narrow(0, added, 1));
   }
   std::sort(best.heads.begin(), best.heads.end());
   return best;
@@ -145,15 +141,13 @@ std::vector<ScoringResult> search_heads(const std::vector<PromptScores>& prompts
   std::size_t done = 0;
   for (std::size_t w = 0; w < windows.size(); ++w) {
     for (const std::int64_t pool : pools) {
-      std::vector<at::Tensor> smooth;
-      for (const PromptScores& prompt : prompts) {
-        const at::Tensor& scores = prompt.by_window[w];
-        smooth.push_back(smoothed(scores.flatten(0, 1), pool).view(scores.sizes()));
-      }
       ScoringResult result{{windows[w], pool}, {}};
       for (std::int64_t layer = 0; layer + 1 < layers; ++layer) {
         step(done++, windows.size() * pools.size() * static_cast<std::size_t>(layers - 1));
-        result.layers.push_back(best_heads(smooth, needles, layer));
+        std::vector<at::Tensor> smooth;
+        for (const PromptScores& prompt : prompts)
+          smooth.push_back(smoothed(prompt.by_window[w][layer], pool));
+        result.layers.push_back(best_heads(smooth, needles));
       }
       results.push_back(std::move(result));
     }

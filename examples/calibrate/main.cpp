@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "examples/calibrate/calibration_prompts.hpp"
+#include "examples/calibrate/choice.hpp"
 #include "examples/calibrate/head_search.hpp"
 #include "examples/calibrate/schedules.hpp"
 #include "examples/common/distill_flags.hpp"
@@ -114,23 +115,28 @@ struct CalibrateFlags {
 
 constexpr std::int64_t kWindows[] = {8, 16, 32}, kPools[] = {5, 15, 31};
 
-/// Planters of each form over made-up text or that of --data.
+/// Planters of each form over made-up text, or over one half of that of --data.
 ex::FormPlanters planters_of(const CalibrateFlags& flags,
                              const pd::Tokenizer& tokenizer,
                              const pd::ChatFormat& format,
-                             std::uint64_t seed) {
-  const auto planter = [&](const std::string& text) {
-    return std::make_shared<const ex::PromptPlanter>(tokenizer, format,
-                                                     tokenizer.encode(text, false));
-  };
+                             std::int64_t vocabulary,
+                             std::uint64_t seed,
+                             std::size_t half) {
   if (!flags.data.empty()) {
-    const auto one = planter(ex::read_plain(ex::files_of(flags.data)));
+    const ex::Ids all = tokenizer.encode(ex::read_plain(ex::files_of(flags.data)), false);
+    const auto middle = all.begin() + std::ssize(all) / 2;
+    const auto one = std::make_shared<const ex::PromptPlanter>(
+        tokenizer, format, half == 0 ? ex::Ids(all.begin(), middle) : ex::Ids(middle, all.end()));
     return {one, one, one};
   }
+  const std::vector<std::string> words = ex::whole_words(tokenizer, vocabulary);
   ex::FormPlanters all;
   for (std::size_t form = 0; form < all.size(); ++form)
-    all[form] = planter(ex::synthetic_document(static_cast<ex::FactForm>(form),
-                                               2 * flags.lengths.back(), seed * 3 + form));
+    all[form] = std::make_shared<const ex::PromptPlanter>(
+        tokenizer, format,
+        tokenizer.encode(ex::synthetic_document(static_cast<ex::FactForm>(form),
+                                                2 * flags.lengths.back(), words, seed * 3 + form),
+                         false));
   return all;
 }
 
@@ -193,19 +199,15 @@ std::vector<ex::PromptScores> score_all(const pd::CausalLm& lm,
   return all;
 }
 
-/// A candidate and what it was measured to do.
-struct Tried {
-  ex::Candidate candidate;
-  ex::MethodResult result;
-  double nll = 0;  // less full attention's, a token's mean
-};
-
-std::vector<Tried> try_all(const pd::CausalLm& lm,
-                           const ex::Task& task,
-                           const std::vector<ex::Candidate>& candidates,
-                           const ex::ReplyRunner& runner,
-                           std::vector<ex::ReplyRecord>& records,
-                           ex::JsonLines& lines) {
+/// Full attention's result and each candidate's.
+std::pair<ex::MethodResult, std::vector<ex::Tried>> try_all(
+    const pd::CausalLm& lm,
+    const ex::Task& task,
+    const std::vector<ex::Candidate>& candidates,
+    const ex::ReplyRunner& runner,
+    std::vector<ex::ReplyRecord>& records,
+    ex::JsonLines& lines,
+    std::int64_t longest) {
   std::vector<ex::Method> methods{{"full", {}}};
   std::vector<std::string> names{"full"};
   for (const ex::Candidate& candidate : candidates) {
@@ -216,6 +218,7 @@ std::vector<Tried> try_all(const pd::CausalLm& lm,
     names.push_back(to_string(method));
     methods.push_back({names.back(), method});
   }
+  std::set<std::string> prompts;
   std::set<std::pair<std::string, std::string>> known;
   for (const ex::ReplyRecord& record : records) known.emplace(record.prompt, record.method);
   ex::ProgressLine progress;
@@ -223,6 +226,7 @@ std::vector<Tried> try_all(const pd::CausalLm& lm,
   for (std::size_t i = 0; i < task.size; ++i) total += static_cast<double>(task.make(i).ids.size());
   for (std::size_t i = 0; i < task.size; ++i) {
     const ex::Sample sample = task.make(i);
+    prompts.insert(ex::prompt_hash(sample));
     std::vector<ex::Method> missing;
     for (const ex::Method& method : methods)
       if (!known.contains({ex::prompt_hash(sample), to_string(method.options)}))
@@ -240,24 +244,17 @@ std::vector<Tried> try_all(const pd::CausalLm& lm,
     done += static_cast<double>(sample.ids.size());
   }
   progress.clear();
-  std::map<std::string, std::map<std::string, double>> nll;
-  for (const ex::ReplyRecord& record : records)
-    if (record.nll.is_number()) nll[record.method][record.sample] = record.nll.get<double>();
-  std::vector<Tried> tried;
+  // What an earlier run asked with other texts at the same paths is not of this task.
+  std::erase_if(records,
+                [&](const ex::ReplyRecord& each) { return !prompts.contains(each.prompt); });
+  std::vector<ex::Tried> tried;
   const std::vector<ex::MethodResult> results = ex::aggregate(records, names);
-  for (std::size_t m = 1; m < results.size(); ++m) {
-    Tried each{candidates[m - 1], results[m], 0};
-    for (const auto& [sample, value] : nll[names[m]])
-      each.nll += (value - nll["full"][sample]) / static_cast<double>(nll[names[m]].size());
-    tried.push_back(std::move(each));
-  }
-  Tried full;
-  full.result = results.front();
-  tried.insert(tried.begin(), std::move(full));
-  return tried;
+  for (std::size_t m = 1; m < results.size(); ++m)
+    tried.push_back(ex::measured(candidates[m - 1], results[m], records, longest));
+  return {results.front(), std::move(tried)};
 }
 
-json to_json(const Tried& tried) {
+json to_json(const ex::Tried& tried) {
   json out = ex::to_json(tried.candidate.options);
   out["needle_recall_predicted"] = tried.candidate.recall;
   out["speed_up_predicted"] = tried.candidate.speed_up;
@@ -266,6 +263,7 @@ json to_json(const Tried& tried) {
       {"mean", tried.result.against_full->mean},
       {"interval_95", {tried.result.against_full->low, tried.result.against_full->high}}};
   out["needle_recall"] = tried.result.recall ? json(*tried.result.recall) : json();
+  out["against_full_at_the_longest"] = tried.longest;
   out["nll_against_full"] = tried.nll;
   out["samples"] = tried.result.samples;
   return out;
@@ -293,81 +291,72 @@ void run(CalibrateFlags flags) {
                       {"dtype", ex::dtype_name(lm.dtype())},
                       {"device", lm.device().str()}};
   std::vector<ex::ReplyRecord> records;
-  ex::JsonLines lines(flags.work,
-                      {{"model", {{"fingerprint", fingerprint}}},
-                       {"settings", settings},
-                       {"version", pd::kVersion}},
+  const json header{
+      {"model", {{"fingerprint", fingerprint}}}, {"settings", settings}, {"version", pd::kVersion}};
+  ex::JsonLines lines(flags.work, header,
                       [&](const json& line) { records.push_back(line.get<ex::ReplyRecord>()); });
+  ex::check_writable(flags.output);
   ex::catch_interrupts();
   ex::ProgressLine clock;
 
+  const auto task_of = [&](std::uint64_t seed, std::size_t half, std::int64_t prompts) {
+    return ex::calibration_task(
+        planters_of(flags, tokenizer, format, config.vocab_size, seed, half),
+        {flags.lengths, prompts, 32, seed, half, !flags.data.empty()});
+  };
   const std::uint64_t search_seed = 2 * flags.seed, test_seed = 2 * flags.seed + 1;
-  const ex::Task search =
-      ex::calibration_task(planters_of(flags, tokenizer, format, search_seed),
-                           {flags.lengths, flags.search_prompts, 32, search_seed});
-  const std::vector<ex::PromptScores> scores =
-      score_all(lm, search, windows, flags.work / "scores");
-
-  ex::ProgressLine progress;
-  const std::vector<ex::ScoringResult> found =
-      ex::search_heads(scores, windows, pools, [&](std::size_t done, std::size_t all) {
-        if (ex::interrupted()) throw ex::Interrupted();
-        progress.show(fmt::format(
-            "2 of 3, which heads vote: {} of {}{}", done + 1, all,
-            left_text(progress.seconds(), static_cast<double>(done), static_cast<double>(all))));
-      });
-  progress.show("2 of 3, schedules on paper");
-  const std::vector<ex::Candidate> candidates =
-      ex::candidate_schedules(config, lm.dtype(), flags.lengths.back(), found);
-  progress.clear();
+  const ex::Task search = task_of(search_seed, 0, flags.search_prompts),
+                 test = task_of(test_seed, 1, flags.test_prompts);
+  const fs::path folder = flags.work / ("scores-" + ex::short_hash(header.dump()));
+  const std::vector<ex::Candidate> candidates = [&] {
+    const std::vector<ex::PromptScores> scores = score_all(lm, search, windows, folder);
+    ex::ProgressLine progress;
+    const std::vector<ex::ScoringResult> found =
+        ex::search_heads(scores, windows, pools, [&](std::size_t done, std::size_t all) {
+          if (ex::interrupted()) throw ex::Interrupted();
+          progress.show(fmt::format(
+              "2 of 3, which heads vote: {} of {}{}", done + 1, all,
+              left_text(progress.seconds(), static_cast<double>(done), static_cast<double>(all))));
+        });
+    progress.show("2 of 3, schedules on paper");
+    return ex::candidate_schedules(config, lm.dtype(), flags.lengths.back(), found);
+  }();
 
   const std::set<std::int64_t> stop_ids = ex::chat_stop_ids(flags.model_dir, tokenizer, format);
-  const ex::Task test = ex::calibration_task(planters_of(flags, tokenizer, format, test_seed),
-                                             {flags.lengths, flags.test_prompts, 32, test_seed});
   const ex::ReplyRunner runner(
       lm, test,
       {stop_ids, [&](const ex::Ids& ids) { return ex::answer_text(tokenizer, ids, stop_ids); },
        [&](const std::string& text) { return tokenizer.encode(text, false); }, true});
-  const std::vector<Tried> tried = try_all(lm, test, candidates, runner, records, lines);
+  const auto [full, tried] =
+      try_all(lm, test, candidates, runner, records, lines, flags.lengths.back());
 
-  const Tried* best = nullptr;
-  for (std::size_t i = 1; i < tried.size(); ++i) {
-    const auto loss = [](const Tried& each) { return -100 * each.result.against_full->mean; };
-    const bool fits = loss(tried[i]) <= flags.max_loss;
-    const bool better =
-        best == nullptr || (fits ? loss(*best) > flags.max_loss ||
-                                       tried[i].candidate.speed_up > best->candidate.speed_up
-                                 : loss(tried[i]) < loss(*best));
-    if (better) best = &tried[i];
-  }
   ex::Table table({"stages", "window", "pool", "heads", "speed-up", "right", "less full (95 %)",
-                   "nll", "needle kept"});
-  for (const Tried& each : tried) {
-    const bool full = &each == &tried.front();
+                   "at the longest", "nll", "needle kept"});
+  table.add({"full attention", "-", "-", "-", "1.00x",
+             fmt::format("{:.1f} %", 100 * full.score.mean), "-", "-", "-", "100.0 %"});
+  for (const ex::Tried& each : tried) {
     const pd::DistillOptions& options = each.candidate.options;
     table.add(
-        {full ? "full attention" : to_string(options.stages) + (&each == best ? " *" : ""),
-         full ? "-" : std::to_string(options.window), full ? "-" : std::to_string(options.pool),
-         full ? "-" : pd::to_string(options.heads), fmt::format("{:.2f}x", each.candidate.speed_up),
+        {to_string(options.stages), std::to_string(options.window), std::to_string(options.pool),
+         pd::to_string(options.heads), fmt::format("{:.2f}x", each.candidate.speed_up),
          fmt::format("{:.1f} %", 100 * each.result.score.mean),
-         full ? "-"
-              : fmt::format("{:+.1f} ({:+.1f} to {:+.1f})", 100 * each.result.against_full->mean,
-                            100 * each.result.against_full->low,
-                            100 * each.result.against_full->high),
-         full ? "-" : fmt::format("{:+.3f}", each.nll),
+         fmt::format("{:+.1f} ({:+.1f} to {:+.1f})", 100 * each.result.against_full->mean,
+                     100 * each.result.against_full->low, 100 * each.result.against_full->high),
+         fmt::format("{:+.1f}", 100 * each.longest), fmt::format("{:+.3f}", each.nll),
          each.result.recall ? fmt::format("{:.1f} %", 100 * *each.result.recall) : "-"});
   }
-  fmt::print("{}, {}, {} prompts of {} to {} tokens; *: the profile\n{}",
-             flags.model_dir.filename().string(), ex::dtype_name(lm.dtype()), test.size,
-             flags.lengths.front(), flags.lengths.back(), table.text());
-  if (best == nullptr)
-    throw std::runtime_error("no schedule is faster than full attention on paper: nothing written");
+  const std::string name =
+      (flags.model_dir.has_filename() ? flags.model_dir : flags.model_dir.parent_path())
+          .filename()
+          .string();
+  fmt::print("{}, {}, {} prompts of {} to {} tokens\n{}", name, ex::dtype_name(lm.dtype()),
+             test.size, flags.lengths.front(), flags.lengths.back(), table.text());
+  const ex::Tried& best = ex::choose(tried, full.score.mean, flags.max_loss / 100);
 
-  json profile = ex::to_json(best->candidate.options);
+  json profile = ex::to_json(best.candidate.options);
   profile["version"] = pd::Profile::kVersion;
-  profile["name"] = flags.model_dir.filename().string() + ", calibrated";
+  profile["name"] = name + ", calibrated";
   profile["fingerprint"] = fingerprint;
-  profile["truncate"] = "all";
   profile["longest_prompt"] = flags.lengths.back();
   profile["evidence"] = {{"program", std::string("promptdistill-calibrate ") + pd::kVersion},
                          {"settings", settings},
@@ -375,11 +364,13 @@ void run(CalibrateFlags flags) {
                          {"machine", ex::describe_machine(lm.device())},
                          {"seconds", clock.seconds()},
                          {"max_loss", flags.max_loss},
-                         {"full_attention", tried.front().result.score.mean},
-                         {"this", to_json(*best)}};
-  for (std::size_t i = 1; i < tried.size(); ++i)
-    profile["evidence"]["front"].push_back(to_json(tried[i]));
+                         {"full_attention", full.score.mean},
+                         {"this", to_json(best)}};
+  for (const ex::Tried& each : tried) profile["evidence"]["front"].push_back(to_json(each));
   ex::write_file(flags.output, profile.dump(2) + "\n");
+  std::error_code error;
+  fs::remove_all(folder, error);  // large, and made again where they are missing
+  fmt::print("chosen: {}\n", to_string(best.candidate.options.stages));
   fmt::print("profile: {}\n", flags.output.string());
 }
 

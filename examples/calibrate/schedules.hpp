@@ -23,6 +23,7 @@ namespace promptdistill::examples {
 struct Candidate {
   DistillOptions options;
   double recall = 0;    // of the needles' tokens that every stage keeps, a prompt's mean
+  double margin = -1;   // how far inside the budgets they rank, see detail::Joint
   double speed_up = 1;  // of the longest prompt's prefill, by FLOPs
 };
 
@@ -44,10 +45,10 @@ std::vector<std::vector<Value>> combinations(const std::vector<Value>& values, s
   return out;
 }
 
-/// The layers with the best heads, ascending.
+/// The layers with the best heads, ascending; not the first one, which leaves nothing to share.
 inline std::vector<std::int64_t> best_layers(const ScoringResult& result, std::size_t count) {
-  std::vector<std::int64_t> layers(result.layers.size());
-  std::iota(layers.begin(), layers.end(), 0);
+  std::vector<std::int64_t> layers(result.layers.size() - 1);
+  std::iota(layers.begin(), layers.end(), 1);
   std::stable_sort(layers.begin(), layers.end(), [&](std::int64_t a, std::int64_t b) {
     return result.layers[static_cast<std::size_t>(a)].quality >
            result.layers[static_cast<std::size_t>(b)].quality;
@@ -57,22 +58,35 @@ inline std::vector<std::int64_t> best_layers(const ScoringResult& result, std::s
   return layers;
 }
 
-/// What `result` says of stages at these layers with these budgets.
-inline double joint_recall(const ScoringResult& result,
-                           const std::vector<std::int64_t>& layers,
-                           const std::vector<std::int64_t>& budgets) {
+/// What `result` says of stages at some layers with some budgets, a prompt's mean.
+struct Joint {
+  double recall = 0;  // of the needle's tokens that every stage keeps
+  double margin = 0;  // log2 of budget by rank at a token's tightest stage, within -1 to 3
+};
+
+inline Joint joint_of(const ScoringResult& result,
+                      const std::vector<std::int64_t>& layers,
+                      const std::vector<std::int64_t>& budgets) {
   const std::size_t prompts = result.layers.front().ranks.size();
-  double sum = 0;
+  Joint joint;
   for (std::size_t p = 0; p < prompts; ++p) {
-    at::Tensor kept;
+    at::Tensor margin;
     for (std::size_t s = 0; s < layers.size(); ++s) {
-      const at::Tensor here =
-          result.layers[static_cast<std::size_t>(layers[s])].ranks[p].lt(budgets[s]);
-      kept = kept.defined() ? kept.logical_and(here) : here;
+      const at::Tensor here = result.layers[static_cast<std::size_t>(layers[s])]
+                                  .ranks[p]
+                                  .to(at::kDouble)
+                                  .add(1)
+                                  .reciprocal()
+                                  .mul(static_cast<double>(budgets[s]))
+                                  .log2();
+      margin = margin.defined() ? margin.minimum(here) : here;
     }
-    sum += kept.to(at::kDouble).mean().item<double>();
+    joint.recall += margin.ge(0).to(at::kDouble).mean().item<double>();
+    joint.margin += margin.clamp(-1, 3).mean().item<double>();
   }
-  return sum / static_cast<double>(prompts);
+  joint.recall /= static_cast<double>(prompts);
+  joint.margin /= static_cast<double>(prompts);
+  return joint;
 }
 
 }  // namespace detail
@@ -100,7 +114,6 @@ inline std::vector<Candidate> candidate_schedules(const ModelConfig& config,
       const std::vector<std::int64_t> layers =
           detail::best_layers(result, stages == 1 ? result.layers.size() : 9);
       for (const auto& at : detail::combinations(layers, stages)) {
-        if (at.front() == 0) continue;
         for (const auto& kept : detail::combinations(budgets, stages)) {
           Candidate tried;
           DistillOptions& options = tried.options;
@@ -115,12 +128,15 @@ inline std::vector<Candidate> candidate_schedules(const ModelConfig& config,
           }
           tried.speed_up = speed_up(plan_prefill(config, request, options), full);
           if (tried.speed_up < targets[stages - 1].front()) continue;
-          tried.recall = detail::joint_recall(result, at, kept);
-          for (std::size_t t = 0; t < best.size(); ++t)
-            if (tried.speed_up >= targets[stages - 1][t] &&
-                (tried.recall > best[t].recall ||
-                 (tried.recall == best[t].recall && tried.speed_up > best[t].speed_up)))
-              best[t] = tried;
+          const detail::Joint joint = detail::joint_of(result, at, kept);
+          tried.recall = joint.recall;
+          tried.margin = joint.margin;
+          const auto& steps = targets[stages - 1];
+          const auto step = std::upper_bound(steps.begin(), steps.end(), tried.speed_up);
+          Candidate& rival = best[static_cast<std::size_t>(step - steps.begin()) - 1];
+          if (tried.margin > rival.margin ||
+              (tried.margin == rival.margin && tried.speed_up > rival.speed_up))
+            rival = std::move(tried);
         }
       }
     }

@@ -56,6 +56,7 @@ inline std::vector<std::filesystem::path> files_of(const std::filesystem::path& 
 struct Needle {
   double depth;
   std::string text;
+  std::string before = " ", after = " ";  // what sets it apart from the document
 };
 
 /// Positions [begin, end) in a prompt.
@@ -101,7 +102,7 @@ class PromptPlanter {
     std::vector<Ids> planted;
     std::size_t fixed = prompt.ids.size() + tail.size();
     for (const Needle& needle : needles) {
-      planted.push_back(tokenizer_.encode(" " + needle.text + " ", false));
+      planted.push_back(tokenizer_.encode(needle.before + needle.text + needle.after, false));
       fixed += planted.back().size();
     }
     const std::int64_t room = length - static_cast<std::int64_t>(fixed);

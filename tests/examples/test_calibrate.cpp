@@ -4,15 +4,16 @@
 // promptdistill-calibrate: what it hides, which heads and schedules it finds, what it writes and
 // goes on with.
 
+#include <algorithm>
 #include <cstdint>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <sstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "examples/calibrate/calibration_prompts.hpp"
+#include "examples/calibrate/choice.hpp"
 #include "examples/calibrate/head_search.hpp"
 #include "examples/calibrate/schedules.hpp"
 #include "examples/evaluate/needle_tasks.hpp"
@@ -43,21 +44,22 @@ TEST_CASE("ranks count what stands above a token, and nothing for the window's",
 TEST_CASE("voting heads are those that find the needle together", "[examples]") {
   // Head 0 finds its first half, head 3 the second, the others nothing.
   at::manual_seed(5);
-  std::vector<at::Tensor> smooth;
+  std::vector<at::Tensor> smooth, noise;
   std::vector<ex::TokenRange> needles;
   for (int p = 0; p < 3; ++p) {
-    at::Tensor scores = at::rand({2, 5, 3000});
-    scores[1][0].narrow(0, 100 + 7 * p, 4).add_(3);
-    scores[1][3].narrow(0, 104 + 7 * p, 4).add_(3);
+    at::Tensor scores = at::rand({5, 3000});
+    scores[0].narrow(0, 100 + 7 * p, 4).add_(3);
+    scores[3].narrow(0, 104 + 7 * p, 4).add_(3);
+    noise.push_back(at::rand({5, 3000}));
     smooth.push_back(scores);
     needles.push_back({100 + 7 * p, 108 + 7 * p});
   }
-  const ex::LayerHeads best = ex::best_heads(smooth, needles, 1);
+  const ex::LayerHeads best = ex::best_heads(smooth, needles);
   CHECK(best.heads == std::vector<std::int64_t>{0, 3});
   CHECK(best.quality == Approx(1));
   REQUIRE(best.ranks.size() == 3);
   for (const at::Tensor& ranks : best.ranks) CHECK(ex::recall_within(ranks, 64) == 1);
-  CHECK(ex::best_heads(smooth, needles, 0).quality < 0.5);
+  CHECK(ex::best_heads(noise, needles).quality < 0.5);
 }
 
 TEST_CASE("schedules on paper keep most for their time, each once", "[examples]") {
@@ -70,7 +72,7 @@ TEST_CASE("schedules on paper keep most for their time, each once", "[examples]"
     for (std::int64_t l = 0; l < 11; ++l) {
       // Layers 3, 6 and 8 see everything with a window of 16, the others little.
       const bool good = window == 16 && (l == 3 || l == 6 || l == 8);
-      const at::Tensor ranks = at::full({10}, good ? 0 : 1500, at::kLong);
+      const at::Tensor ranks = at::full({10}, good ? 0 : 5000, at::kLong);
       result.layers.push_back({{l % 2}, good ? 1.0 : 0.1, {ranks, ranks}});
     }
     results.push_back(std::move(result));
@@ -93,20 +95,67 @@ TEST_CASE("schedules on paper keep most for their time, each once", "[examples]"
   }
 }
 
+TEST_CASE("the fastest schedule that loses little becomes the profile, or none does",
+          "[examples]") {
+  const auto tried = [](double speed_up, double difference, double longest) {
+    ex::Tried each;
+    each.candidate.speed_up = speed_up;
+    each.result.against_full = ex::Interval{difference, difference, difference};
+    each.longest = longest;
+    return each;
+  };
+  const std::vector<ex::Tried> some{tried(1.5, 0.01, 0), tried(2, -0.02, -0.02), tried(3, 0, -0.08),
+                                    tried(4, -0.05, 0)};
+  CHECK(ex::choose(some, 0.5, 0.02).candidate.speed_up == 2);
+  CHECK(ex::choose(some, 0.5, 0).candidate.speed_up == 1.5);
+  CHECK(ex::choose(some, 0.5, 0.05).candidate.speed_up == 4);
+  const std::vector<ex::Tried> poor{tried(2, -0.3, -0.1), tried(3, -0.4, -0.5)};
+  CHECK(message_of<std::runtime_error>([&] { ex::choose(poor, 0.5, 0.1); }).find("30.0") !=
+        std::string::npos);
+  CHECK(message_of<std::runtime_error>([&] { ex::choose(some, 0.05, 1); }).find("chat template") !=
+        std::string::npos);
+  CHECK_THROWS_AS(ex::choose({}, 0.5, 1), std::runtime_error);
+
+  // What is measured is of samples that both answered.
+  std::vector<ex::ReplyRecord> records;
+  const auto add = [&](const char* sample, const char* method, double score, json nll, int length) {
+    ex::ReplyRecord record;
+    record.sample = sample;
+    record.method = method;
+    record.score = score;
+    record.nll = std::move(nll);
+    record.about = {{"length", length}};
+    records.push_back(std::move(record));
+  };
+  add("a", "full", 1, 1.0, 100);
+  add("b", "full", 1, nullptr, 200);
+  add("a", "x", 1, 1.5, 100);
+  add("b", "x", 0, 9.0, 200);
+  add("c", "x", 0, 9.0, 200);
+  ex::MethodResult result;
+  result.method = "x";
+  const ex::Tried measured = ex::measured({}, result, records, 200);
+  CHECK(measured.nll == Approx(0.5));
+  CHECK(measured.longest == -1);
+}
+
 TEST_CASE("calibration hides what evaluation never asks", "[examples][real]") {
   const auto model = real_model();
   if (!model) return;
   const Tokenizer tokenizer = Tokenizer::load(*model);
   const ChatFormat format = ChatFormat::load(*model);
+  const std::vector<std::string> words = ex::whole_words(tokenizer, 49152);
+  CHECK(words.size() == 2000);
   ex::FormPlanters planters;
   for (std::size_t form = 0; form < 3; ++form)
     planters[form] = std::make_shared<const ex::PromptPlanter>(
         tokenizer, format,
-        tokenizer.encode(ex::synthetic_document(static_cast<ex::FactForm>(form), 1200, form),
+        tokenizer.encode(ex::synthetic_document(static_cast<ex::FactForm>(form), 1200, words, form),
                          false));
-  const ex::Task task = ex::calibration_task(planters, {{500, 700}, 24, 32, 3});
+  const ex::Task task = ex::calibration_task(planters, {{500, 700}, 24, 32, 3, 0});
+  const ex::Task other = ex::calibration_task(planters, {{500, 700}, 24, 32, 3, 1});
   REQUIRE(task.size == 48);
-  std::set<std::string> seen, depths;
+  std::set<std::string> seen, depths, expected;
   for (std::size_t i = 0; i < task.size; ++i) {
     const ex::Sample sample = task.make(i), again = task.make(i);
     CHECK(sample.ids == again.ids);
@@ -119,11 +168,19 @@ TEST_CASE("calibration hides what evaluation never asks", "[examples][real]") {
     CHECK(sample.expected.find(sample.references.front()) != std::string::npos);
     CHECK(task.score(sample, sample.expected) == 1);
     CHECK(task.score(sample, "nothing of it") == 0);
+    expected.insert(sample.expected);
+    if (sample.about.at("form") != "prose") {  // on a line of its own
+      CHECK(planted.ends_with("\n"));
+      const std::string before = tokenizer.decode(ex::Ids{sample.ids[at.begin - 1]}, false);
+      CHECK((before.ends_with("\n") || at.begin < 60));
+    }
     seen.insert(sample.about.at("kind").get<std::string>() + sample.about.at("form").dump() +
                 sample.about.at("paraphrased").dump());
     depths.insert(std::to_string(at.begin * 10 / std::ssize(sample.ids)));
   }
-  CHECK(seen.size() >= 16);   // of 4 kinds, 3 forms and 2 wordings
+  CHECK(seen.size() == 24);  // 4 kinds, 3 forms, 2 wordings
+  for (std::size_t i = 0; i < other.size; ++i)
+    CHECK(!expected.contains(other.make(i).expected));  // the other half of the facts
   CHECK(depths.size() >= 7);  // a needle stands everywhere, in lists and code as well
   for (const auto& kind : ex::detail::kCalibrationKinds) {
     for (const auto& other : ex::detail::kFactKinds) {
@@ -141,35 +198,32 @@ TEST_CASE("calibrate writes a profile that the programs use, and goes on where i
   if (!model) return;
   const Shell shell;
   const std::string command = "promptdistill-calibrate " + model->string() +
-                              " --lengths 320 --search-prompts 1 --test-prompts 1 "
+                              " --lengths 400 --search-prompts 2 --test-prompts 4 --max-loss 100 "
                               "--output found.json ";
   const ProgramRun ran = shell(command);
   INFO(ran.err);
   REQUIRE(ran.code == 0);
-  CHECK(ran.out.find("*: the profile") != std::string::npos);
+  CHECK(ran.out.find("chosen: ") != std::string::npos);
   const Profile profile = Profile::load(shell.folder / "found.json");
   CHECK(profile.fingerprint == fingerprint(*model));
-  CHECK(profile.longest_prompt == 320);
+  CHECK(profile.longest_prompt == 400);
   CHECK(!profile.options.stages.empty());
   CHECK(profile.options.protect_first == 4);
   const json front = profile.evidence.at("front");
   CHECK(front.size() >= 2);  // short prompts leave little to gain
-  for (const json& each : front) CHECK(each.at("samples") == 1);
+  for (const json& each : front) CHECK(each.at("samples") == 4);
 
   // Half of what it did is there: the other half is done again and nothing else.
-  const std::string whole = read_bytes(shell.folder / "found.json.work/results.jsonl");
-  const std::size_t cut = whole.find('\n', whole.size() / 2) + 10;
-  shell.write("found.json.work/results.jsonl", whole.substr(0, cut));
-  std::filesystem::remove(shell.folder / "found.json");
+  const std::string results = "found.json.work/results.jsonl",
+                    whole = read_bytes(shell.folder / results);
+  const std::size_t line_end = whole.find('\n', whole.size() / 2) + 1;
+  shell.write(results, whole.substr(0, line_end + 10));
   REQUIRE(shell(command).code == 0);
-  std::istringstream lines(read_bytes(shell.folder / "found.json.work/results.jsonl"));
-  std::set<std::string> methods;
-  std::string line;
-  std::getline(lines, line);
-  while (std::getline(lines, line))
-    CHECK(methods.insert(json::parse(line).at("method").get<std::string>()).second);
-  CHECK(methods.size() == front.size() + 1);
-  CHECK(Profile::load(shell.folder / "found.json").evidence.at("front").size() == front.size());
+  const std::string again = read_bytes(shell.folder / results);
+  CHECK(again.substr(0, line_end) == whole.substr(0, line_end));
+  CHECK(std::count(again.begin(), again.end(), '\n') ==
+        std::count(whole.begin(), whole.end(), '\n'));
+  CHECK(Profile::load(shell.folder / "found.json").evidence.at("front") == front);
 
   require_message(shell(command + "--seed 2"), 1, "seed");
   require_message(
