@@ -18,10 +18,17 @@
 #include <vector>
 
 #include "promptdistill/model.hpp"
+#include "tests/device.hpp"
 
 namespace promptdistill::test {
 
 inline std::filesystem::path golden_dir() { return PROMPTDISTILL_GOLDEN_DIR; }
+
+inline CausalLm load_tiny(const std::string& name) {
+  LoadOptions options;
+  options.device = test_device();
+  return load_causal_lm(golden_dir() / "method" / name, options);
+}
 
 inline nlohmann::json read_golden(const std::filesystem::path& name) {
   std::ifstream in(golden_dir() / name);

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "tests/catch.hpp"
+#include "tests/device.hpp"
 #include "tests/golden/golden_method.hpp"
 #include "tests/io/files.hpp"
 
@@ -48,6 +49,7 @@ CausalLm load(const fs::path& folder, std::optional<at::ScalarType> dtype) {
   at::set_num_threads(1);
   LoadOptions options;
   options.dtype = dtype;
+  options.device = test_device();
   options.families = families_and_seed_oss();
   return load_causal_lm(folder, options);
 }

@@ -98,7 +98,7 @@ void check_batch(const CausalLm& lm,
 TEST_CASE("tiny checkpoints equal the oracle, in both placements", "[golden]") {
   const std::string name = GENERATE("tiny-llama3rope", "tiny-untied");
   at::set_num_threads(1);  // so small that threads only wait for each other
-  const CausalLm lm = load_causal_lm(golden_dir() / "method" / name);
+  const CausalLm lm = load_tiny(name);
   const nlohmann::json golden = read_golden("method/" + name + ".json");
   REQUIRE(golden.at("cases").size() >= 15);
   for (const auto& test : golden.at("cases")) {
@@ -110,7 +110,7 @@ TEST_CASE("tiny checkpoints equal the oracle, in both placements", "[golden]") {
 TEST_CASE("a packed batch equals the oracle row by row", "[golden]") {
   const std::string name = GENERATE("tiny-llama3rope", "tiny-untied");
   at::set_num_threads(1);  // so small that threads only wait for each other
-  const CausalLm lm = load_causal_lm(golden_dir() / "method" / name);
+  const CausalLm lm = load_tiny(name);
   const nlohmann::json golden = read_golden("method/" + name + ".json");
   std::map<std::string, std::vector<nlohmann::json>> batches;
   for (const auto& test : golden.at("cases")) {

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "promptdistill/model.hpp"
+#include "tests/device.hpp"
 
 namespace promptdistill::test {
 
@@ -41,6 +42,7 @@ inline CausalLm tiny(const std::string& name, std::optional<at::ScalarType> dtyp
   at::set_num_threads(1);  // so small that threads only wait for each other
   LoadOptions options;
   options.dtype = dtype;
+  options.device = test_device();
   return load_causal_lm(tiny_folder(name), options);
 }
 
@@ -51,7 +53,7 @@ inline Ids random_ids(std::mt19937_64& random, std::int64_t count, std::int64_t 
   return ids;
 }
 
-inline at::Tensor tensor_of(const Ids& ids) { return at::tensor(ids, at::kLong); }
+inline at::Tensor tensor_of(const Ids& ids) { return at::tensor(ids, at::kLong).to(test_device()); }
 
 inline Ids range(std::int64_t begin, std::int64_t end) {
   Ids ids(static_cast<std::size_t>(std::max<std::int64_t>(end - begin, 0)));
@@ -70,8 +72,8 @@ inline Ids ids_of(const at::Tensor& tensor) {
 inline double apart(const at::Tensor& a, const at::Tensor& b) {
   if (a.sizes() != b.sizes()) return INFINITY;
   if (a.numel() == 0) return 0;
-  const at::Tensor wide = b.to(at::kDouble);
-  const double worst = a.to(at::kDouble).sub(wide).abs().max().item<double>();
+  const at::Tensor wide = b.to(at::kCPU, at::kDouble);
+  const double worst = a.to(at::kCPU, at::kDouble).sub(wide).abs().max().item<double>();
   return std::isnan(worst) ? INFINITY : worst / std::max(1.0, wide.abs().max().item<double>());
 }
 

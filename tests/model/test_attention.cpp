@@ -18,12 +18,12 @@ at::Tensor naive(const at::Tensor& queries,
                  const Ids& query_positions,
                  const LayerCache& cache,
                  std::int64_t window) {
-  const at::Tensor q = queries.to(at::kDouble).contiguous();
-  const at::Tensor k = cache.keys().to(at::kDouble).contiguous();
-  const at::Tensor v = cache.values().to(at::kDouble).contiguous();
+  const at::Tensor q = queries.to(at::kCPU, at::kDouble).contiguous();
+  const at::Tensor k = cache.keys().to(at::kCPU, at::kDouble).contiguous();
+  const at::Tensor v = cache.values().to(at::kCPU, at::kDouble).contiguous();
   const std::int64_t heads = q.size(0), count = q.size(1), size = q.size(2), groups = k.size(0),
                      rows = k.size(1);
-  const at::Tensor p = cache.positions().expand({groups, rows}).contiguous();
+  const at::Tensor p = cache.positions().to(at::kCPU).expand({groups, rows}).contiguous();
   at::Tensor out = at::zeros({count, heads * size}, at::kDouble);
   const auto qa = q.accessor<double, 3>(), ka = k.accessor<double, 3>(),
              va = v.accessor<double, 3>();
@@ -60,7 +60,7 @@ class Setup {
  public:
   explicit Setup(Shape shape, at::ScalarType dtype = at::kFloat)
       : shape_(shape),
-        options_(at::TensorOptions().dtype(dtype)),
+        options_(at::TensorOptions(test_device()).dtype(dtype)),
         random_(at::make_generator<at::CPUGeneratorImpl>(7)) {}
 
   at::Tensor normal(at::IntArrayRef sizes) {

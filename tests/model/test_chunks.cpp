@@ -206,6 +206,8 @@ TEST_CASE("without a policy the operations are those of a loop without the hook"
     ids.max().item<std::int64_t>();
     const at::Tensor device_ids = ids.to(lm.device());
     TokenFrame frame = TokenFrame::from_prompt({}, {20}, {0});
+    if (!lm.device().is_cpu())
+      frame = TokenFrame({}, frame.positions().to(lm.device()), frame.offsets());
     frame = frame.with_hidden(lm.model.embed_tokens.index_select(0, device_ids.narrow(0, 0, 20)));
     LiveTokens live{frame, lm.rope.at_positions(frame.positions(), lm.dtype(), 20), 0};
     for (std::int64_t l = 0; l < lm.layers(); ++l) {

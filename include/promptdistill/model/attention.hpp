@@ -39,10 +39,33 @@ inline at::Tensor grouped_sdpa(const at::Tensor& queries,  // [H, Tq, D]
                                const at::Tensor& values,
                                const std::optional<at::Tensor>& mask,
                                bool causal) {  // -> [H, Tq, D]
+  const std::int64_t groups = keys.size(0), shared = queries.size(0) / groups,
+                     count = queries.size(1);
+  if (mask && shared > 1 && !queries.is_cpu()) {
+    // Kernels that take a mask want as many KV heads as query heads there: the queries that share
+    // one go through as one longer row of queries. (Keys expanded to the query heads, a view with
+    // strides of 0, are read wrongly by LibTorch 2.11 where Tq % 64 is 1.)
+    const auto folded = [&](const at::Tensor& x) {
+      return x.reshape({1, groups, shared * count, x.size(-1)});
+    };
+    const at::Tensor own =
+        mask->dim() == 2
+            ? mask->expand({shared, count, -1}).reshape({shared * count, mask->size(1)})
+            : folded(*mask);
+    return at::scaled_dot_product_attention(folded(queries), keys.unsqueeze(0), values.unsqueeze(0),
+                                            own)
+        .reshape(queries.sizes());
+  }
   return at::scaled_dot_product_attention(queries.unsqueeze(0), keys.unsqueeze(0),
                                           values.unsqueeze(0), mask, 0.0, causal, std::nullopt,
                                           /*enable_gqa=*/queries.size(0) != keys.size(0))
       .squeeze(0);
+}
+
+/// Whether LibTorch has a kernel there that needs no mask and no repeated keys.
+inline bool has_causal_kernel(const at::Tensor& queries, const at::Tensor& keys) {
+  return queries.is_cpu() || queries.size(0) == keys.size(0) ||
+         c10::isReducedFloatingType(queries.scalar_type());
 }
 
 /// The rows that each query sees by its position.
@@ -105,6 +128,11 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
       return out;
     }
     const at::Tensor folded = queries.reshape({groups, heads / groups, size});
+    // The kernel that LibTorch would choose may be made anew for every number of rows.
+    if (!queries.is_cpu()) {
+      if (const auto flash = detail::flash_attention(folded, seen_keys, seen_values, false))
+        return flash->out.reshape({1, heads * size});
+    }
     return detail::grouped_sdpa(folded, seen_keys, seen_values, std::nullopt, false)
         .reshape({1, heads * size});
   }
@@ -118,7 +146,9 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
     cpu::attend_many(queries.transpose(0, 1), keys, values, seen(), out);
     return out;
   }
-  if (count == rows && !narrow) {  // every row is one of the queries' own: the causal triangle
+  if (count == rows && !narrow &&
+      detail::has_causal_kernel(
+          queries, keys)) {  // every row is one of the queries' own: the causal triangle
     return detail::grouped_sdpa(queries, keys, values, std::nullopt, true)
         .transpose(0, 1)
         .reshape({count, heads * size});
@@ -127,11 +157,16 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
     if (const auto merged = detail::attend_merged(queries, keys, values))
       return merged->transpose(0, 1).reshape({count, heads * size});
   }
+  // An accelerator's positions are not waited for where they only save work.
+  const bool ranged = shared && (queries.is_cpu() || narrow || standing == QueryRows::kNewest);
   const std::vector<cpu::RowRange> ranges =
-      shared ? seen() : std::vector(static_cast<std::size_t>(count), cpu::RowRange{0, rows});
+      ranged ? seen() : std::vector(static_cast<std::size_t>(count), cpu::RowRange{0, rows});
+  const std::int64_t block = queries.is_cpu()
+                                 ? detail::kQueryBlock
+                                 : std::max<std::int64_t>(detail::kQueryBlock * groups / heads, 1);
   std::vector<at::Tensor> blocks;
-  for (std::int64_t start = 0; start < count; start += detail::kQueryBlock) {
-    const std::int64_t length = std::min(detail::kQueryBlock, count - start);
+  for (std::int64_t start = 0; start < count; start += block) {
+    const std::int64_t length = std::min(block, count - start);
     const std::int64_t first = ranges[static_cast<std::size_t>(start)].begin;
     const std::int64_t there = ranges[static_cast<std::size_t>(start + length - 1)].end - first;
     const at::Tensor own = query_positions.narrow(0, start, length).unsqueeze(1);

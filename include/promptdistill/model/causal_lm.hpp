@@ -157,12 +157,16 @@ class CausalLm {
                        const PrefillOptions& options) const {
     const c10::InferenceMode guard;
     check_input(ids, lengths, cache);
-    at::Tensor device_ids = ids.to(device());
+    // Not waited for: memory that is not pinned is read before the call returns.
+    const auto on_device = [&](const at::Tensor& host) {
+      return host.to(device(), at::kLong, /*non_blocking=*/true);
+    };
+    at::Tensor device_ids = on_device(ids);
     std::vector<std::int64_t> first_positions;
     for (std::int64_t b = 0; b < cache.batch(); ++b)
       first_positions.push_back(cache.next_position(b));
     TokenFrame frame = TokenFrame::from_prompt({}, lengths, first_positions);
-    if (!device().is_cpu()) frame = TokenFrame({}, frame.positions().to(device()), frame.offsets());
+    if (!device().is_cpu()) frame = TokenFrame({}, on_device(frame.positions()), frame.offsets());
     return {std::move(device_ids), std::move(frame), 0, choose_lengths(lengths, cache, options)};
   }
 

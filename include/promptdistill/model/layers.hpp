@@ -52,6 +52,7 @@ struct RmsNorm {
       });
       return out;
     }
+    if (!x.is_cpu()) return at::rms_norm(x, weight.sizes(), weight, eps);  // one pass, in float32
     const at::Tensor wide = x.to(at::kFloat);
     const at::Tensor scale = wide.square().mean(-1, true).add_(eps).rsqrt_();
     return wide.mul(scale).to(x.scalar_type()).mul_(weight);

@@ -2,8 +2,8 @@
 // SPDX-FileCopyrightText: 2026 The promptdistill authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Attention of a chunk over what came before it and over itself, merged by log-sum-exp: two calls
-// of LibTorch's kernel instead of a mask.
+// LibTorch's flash attention with its log-sum-exp, by which attention of a chunk over what came
+// before it and over itself is merged: two calls of a kernel instead of a mask.
 
 #include <ATen/ATen.h>
 #if __has_include(<torch/version.h>)
@@ -12,42 +12,77 @@
 
 #include <cstdint>
 #include <optional>
-#include <tuple>
+#include <utility>
 
-// The operation is private to LibTorch: only versions that it was tried with are trusted with it,
-// others get the mask. (Some before 2.9 take fewer KV heads than query heads and read the wrong
-// ones.)
+// The operations are private to LibTorch: only versions that they were tried with are trusted with
+// them, others get the mask. (On the CPU some before 2.9 take fewer KV heads than query heads and
+// read the wrong ones.)
 #if TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 13
 #define PROMPTDISTILL_HAS_MERGED_ATTENTION 1
+#endif
+#if TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 11
+#define PROMPTDISTILL_HAS_CUDA_FLASH_ATTENTION 1
 #endif
 
 namespace promptdistill::detail {
 
-/// softmax(q . k / sqrt(D)) v of the tokens of the last Tq rows, causal among themselves; nothing
-/// where this LibTorch or device cannot. With o and l the output and log-sum-exp of each part:
-/// (o1 e^l1 + o2 e^l2) / (e^l1 + e^l2), exact up to the rounding of the parts to the dtype.
-inline std::optional<at::Tensor> attend_merged(
-    [[maybe_unused]] const at::Tensor& queries,   // [H, Tq, D]
-    [[maybe_unused]] const at::Tensor& keys,      // [G, rows, D], rows > Tq
-    [[maybe_unused]] const at::Tensor& values) {  // -> [H, Tq, D]
-#ifdef PROMPTDISTILL_HAS_MERGED_ATTENTION
-  if (!queries.is_cpu()) return std::nullopt;
-  const std::int64_t count = queries.size(1), past = keys.size(1) - count;
-  const at::Tensor q = queries.unsqueeze(0);
-  const auto part = [&](std::int64_t first, std::int64_t rows, bool causal) {
-    return at::_scaled_dot_product_flash_attention_for_cpu(
-        q, keys.narrow(1, first, rows).unsqueeze(0), values.narrow(1, first, rows).unsqueeze(0),
-        0.0, causal);
-  };
-  const auto [before, before_sum] = part(0, past, false);  // [1, H, Tq, D], [1, H, Tq] float32
-  const auto [own, own_sum] = part(past, count, true);
-  const at::Tensor share = at::sigmoid(own_sum - before_sum).unsqueeze(-1);  // of the chunk
-  return at::lerp(before.to(at::kFloat), own.to(at::kFloat), share)
-      .to(queries.scalar_type())
-      .squeeze(0);
+/// Whether a CUDA device has the kernel for tensors like this one and heads of that size.
+inline bool has_flash_attention(const at::Tensor& like, std::int64_t head_size) {
+#ifdef PROMPTDISTILL_HAS_CUDA_FLASH_ATTENTION
+  return like.is_cuda() && c10::isReducedFloatingType(like.scalar_type()) && head_size % 8 == 0 &&
+         head_size <= 256;
 #else
-  return std::nullopt;
+  static_cast<void>(like);
+  static_cast<void>(head_size);
+  return false;
 #endif
+}
+
+struct FlashAttention {
+  at::Tensor out;          // [H, Tq, D]
+  at::Tensor log_sum_exp;  // [H, Tq] float32
+};
+
+/// softmax(q . k / sqrt(D)) v, where causal of as many queries as rows; nothing where this
+/// LibTorch, device, dtype or head size has no such kernel.
+inline std::optional<FlashAttention> flash_attention(
+    [[maybe_unused]] const at::Tensor& queries,  // [H, Tq, D]
+    [[maybe_unused]] const at::Tensor& keys,     // [G, rows, D]
+    [[maybe_unused]] const at::Tensor& values,   // [G, rows, D]
+    [[maybe_unused]] bool causal) {
+#ifdef PROMPTDISTILL_HAS_CUDA_FLASH_ATTENTION
+  if (has_flash_attention(queries, queries.size(2))) {
+    const auto result = at::_scaled_dot_product_flash_attention(
+        queries.unsqueeze(0), keys.unsqueeze(0), values.unsqueeze(0), 0.0, causal);
+    return FlashAttention{std::get<0>(result).squeeze(0), std::get<1>(result).squeeze(0)};
+  }
+#endif
+#ifdef PROMPTDISTILL_HAS_MERGED_ATTENTION
+  if (queries.is_cpu()) {
+    const auto [out, log_sum_exp] = at::_scaled_dot_product_flash_attention_for_cpu(
+        queries.unsqueeze(0), keys.unsqueeze(0), values.unsqueeze(0), 0.0, causal);
+    return FlashAttention{out.squeeze(0), log_sum_exp.squeeze(0)};
+  }
+#endif
+  return std::nullopt;
+}
+
+/// softmax(q . k / sqrt(D)) v of the tokens of the last Tq rows, causal among themselves; nothing
+/// where there is no flash attention. With o and l the output and log-sum-exp of each part:
+/// (o1 e^l1 + o2 e^l2) / (e^l1 + e^l2), exact up to the rounding of the parts to the dtype.
+inline std::optional<at::Tensor> attend_merged(const at::Tensor& queries,  // [H, Tq, D]
+                                               const at::Tensor& keys,  // [G, rows, D], rows > Tq
+                                               const at::Tensor& values) {  // -> [H, Tq, D]
+  const std::int64_t count = queries.size(1), past = keys.size(1) - count;
+  const auto before =
+      flash_attention(queries, keys.narrow(1, 0, past), values.narrow(1, 0, past), false);
+  if (!before) return std::nullopt;
+  const auto own =
+      flash_attention(queries, keys.narrow(1, past, count), values.narrow(1, past, count), true);
+  // The chunk's own share.
+  const at::Tensor share = at::sigmoid(own->log_sum_exp - before->log_sum_exp).unsqueeze(-1);
+  return at::lerp(before->out.to(at::kFloat), own->out.to(at::kFloat), share)
+      .to(queries.scalar_type());
 }
 
 }  // namespace promptdistill::detail

@@ -35,8 +35,8 @@ struct RotaryAngles {
     if (cpu::readable(x, cos, sin) && x.stride(1) == x.size(2))
       return cpu::call_for(x.scalar_type(), by_dtype);
     at::Tensor a = x.narrow(-1, 0, half), b = x.narrow(-1, half, half);
-    const at::Tensor left = a.mul(cos).sub_(b.mul(sin));
-    b.mul_(cos).add_(a.mul(sin));
+    const at::Tensor left = a.mul(cos).addcmul_(b, sin, -1);
+    b.mul_(cos).addcmul_(a, sin);
     a.copy_(left);
     return x;
   }
