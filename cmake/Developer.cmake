@@ -6,6 +6,9 @@
 add_library(promptdistill_developer INTERFACE)
 target_compile_options(promptdistill_developer INTERFACE -Wall -Wextra -Wpedantic)
 target_link_libraries(promptdistill_developer INTERFACE promptdistill_model promptdistill_text fmt::fmt-header-only)
+if(TARGET torch_cuda)
+  target_compile_definitions(promptdistill_developer INTERFACE PROMPTDISTILL_CUDA)
+endif()
 # Torch's own folder holds fmt 12 beside Debian's fmt 9: header-only works with whichever is found first.
 find_package(fmt REQUIRED)
 

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "examples/common/decode_with.hpp"
 #include "examples/common/html_page.hpp"
 #include "examples/common/memory_meter.hpp"
 #include "examples/common/methods.hpp"
@@ -202,6 +203,7 @@ void run(const Flags& flags) {
     for (std::int64_t r = 0; r < flags.runs; ++r) {
       for (std::size_t m = 0; m < methods.size(); ++m) {
         pd::GenerateOptions options;
+        options.decode_with = ex::fastest_decode();
         options.max_new_tokens =
             flags.new_tokens;  // no stop: every method decodes the same number of tokens
         options.prefill.prefill_chunk = flags.prefill_chunk;

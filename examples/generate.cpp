@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "examples/common/chat_flags.hpp"
+#include "examples/common/decode_with.hpp"
 #include "examples/common/html_page.hpp"
 #include "examples/common/ids.hpp"
 #include "examples/common/memory_meter.hpp"
@@ -236,6 +237,7 @@ void run(const Flags& flags) {
     throw ex::UsageError("--stop needs a tokenizer.json in MODEL_DIR");
 
   pd::GenerateOptions options;
+  options.decode_with = ex::fastest_decode();
   options.stop_ids = pd::load_stop_ids(flags.model_dir);
   std::vector<std::int64_t> ids;
   if (flags.ids_file) {

@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "examples/common/decode_with.hpp"
 #include "examples/common/machine.hpp"
 #include "examples/common/methods.hpp"
 #include "examples/common/model_description.hpp"
@@ -113,6 +114,7 @@ class ReplyRunner {
                               const Method& method,
                               const SettingProgress& progress) const {
     GenerateOptions options;
+    options.decode_with = fastest_decode();
     options.max_new_tokens = sample.max_new_tokens;
     options.stop_ids = settings_.stop_ids;
     options.on_token = [](std::int64_t) { return !interrupted(); };

@@ -24,17 +24,20 @@ class AnyCachePolicy {
       : policy_(std::make_unique<Model<Policy>>(std::move(policy))) {}  // NOLINT: a conversion
 
   void evict(const CacheProbe& probe, LayerCache& cache) { policy_->evict(probe, cache); }
+  bool prompt_only() const { return policy_->prompt_only(); }
 
  private:
   struct Interface {
     virtual ~Interface() = default;
     virtual void evict(const CacheProbe& probe, LayerCache& cache) = 0;
+    virtual bool prompt_only() const = 0;
   };
 
   template <class Policy>
   struct Model final : Interface {
     explicit Model(Policy policy) : held(std::move(policy)) {}
     void evict(const CacheProbe& probe, LayerCache& cache) override { held.evict(probe, cache); }
+    bool prompt_only() const override { return evicts_prompt_only(held); }
     Policy held;
   };
 

@@ -229,6 +229,28 @@ TEST_CASE("a refused append leaves the cache as it was", "[core]") {
   check_refused<c10::ValueError>(empty, appends(keys, keys, longs({0, 1}), -2), {"room"});
 }
 
+TEST_CASE("rows written to the storage count once they are added", "[core]") {
+  LayerCache cache = filled({0, 2, 3}, 2);
+  REQUIRE(cache.capacity() == 5);
+  LayerCache expected = cache.fork();
+  const at::Tensor keys = at::randn({1, cache.keys().size(0), cache.keys().size(2)}),
+                   values = at::randn_like(keys);
+  expected.append(keys, values, longs({7}), 0);
+  cache.key_storage().narrow(1, 3, 1).copy_(keys.transpose(0, 1));
+  cache.value_storage().narrow(1, 3, 1).copy_(values.transpose(0, 1));
+  cache.position_storage().narrow(0, 3, 1).fill_(7);
+  CHECK(cache.rows() == 3);
+  cache.add_rows(1);
+  CHECK(cache.rows() == 4);
+  CHECK(at::equal(cache.keys(), expected.keys()));
+  CHECK(at::equal(cache.values(), expected.values()));
+  CHECK(at::equal(cache.positions(), expected.positions()));
+  check_refused<c10::ValueError>(cache, [](LayerCache& held) { held.add_rows(2); },
+                                 {"within a cache's storage of 5"});
+  check_refused<c10::ValueError>(cache, [](LayerCache& held) { held.add_rows(-1); }, {"-1"});
+  CHECK(LayerCache().capacity() == 0);
+}
+
 TEST_CASE("a refused keep leaves the cache as it was", "[core]") {
   const auto keeps = [](at::Tensor indices, std::int64_t room = 0) {
     return [=](LayerCache& cache) { cache.keep(indices, room); };

@@ -3,6 +3,9 @@
 //
 // generate(): why it stops, what it returns, and what the cache then holds.
 
+#include "promptdistill/any_cache_policy.hpp"
+#include "promptdistill/baseline/snap_kv.hpp"
+#include "promptdistill/baseline/streaming_llm.hpp"
 #include "promptdistill/model/generate.hpp"
 #include "tests/catch.hpp"
 #include "tests/io/files.hpp"
@@ -49,6 +52,36 @@ TEST_CASE("greedy answers are what prefilling anew for every token gives", "[mod
     CHECK(result.prefill_seconds > 0);
     CHECK(result.decode_seconds > 0);
   }
+}
+
+TEST_CASE("a step of the caller's decodes where no cache policy has a part in it", "[model]") {
+  const CausalLm lm = tiny("tiny-untied");
+  GenerateOptions options = tokens(6);
+  const Ids expected = run(lm, options).tokens;
+  int made = 0, steps = 0;
+  options.decode_with = [&](const CausalLm& model, KvCache& cache) -> DecodeStep {
+    ++made;
+    return [&](std::int64_t token) {
+      ++steps;
+      return append_one(model, {token}, cache);
+    };
+  };
+  const auto run_with = [&](AnyCachePolicy policy, std::int64_t count) {
+    made = steps = 0;
+    options.max_new_tokens = count;
+    KvCache cache = lm.make_cache(1, 6);
+    return generate(lm, kPrompt, cache, NoDistill{}, options, std::move(policy)).tokens;
+  };
+  CHECK(run_with({}, 6) == expected);
+  CHECK((made == 1 && steps == 5));
+  CHECK(run_with(SnapKv(), 6) == expected);  // it has no part in decode
+  CHECK((made == 1 && steps == 5));
+  CHECK(run_with(StreamingLlm(), 6) == expected);  // it may evict after every token
+  CHECK((made == 0 && steps == 0));
+  run_with({}, 1);  // no token to run
+  CHECK(made == 0);
+  options.decode_with = [](const CausalLm&, KvCache&) { return DecodeStep(); };
+  CHECK(run_with({}, 6) == expected);
 }
 
 TEST_CASE("the repetition penalty covers the prompt and the answer so far", "[model]") {

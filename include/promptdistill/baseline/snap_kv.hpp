@@ -45,6 +45,8 @@ class SnapKv {
                       options.pool);
   }
 
+  bool prompt_only() const { return true; }
+
   /// Throws c10::ValueError where a prompt that must be cut ends in a chunk shorter than the
   /// window.
   void evict(const CacheProbe& probe, LayerCache& cache) const {

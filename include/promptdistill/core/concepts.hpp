@@ -101,9 +101,24 @@ struct CacheProbe {
 /// State of a request (H2O's sums) is the policy's own, which is why it is taken by reference: such
 /// a policy serves one cache, and must start anew where a fresh prompt comes. What it throws ends
 /// the run; the cache is then to be thrown away.
+///
+/// It may have `bool prompt_only() const`: true says that evict does nothing in decode, which may
+/// then run without asking it.
 template <class T>
 concept CachePolicy = requires(T& policy, const CacheProbe& probe, LayerCache& cache) {
   policy.evict(probe, cache);
 };
+
+/// Whether a cache policy has no part in decode.
+template <CachePolicy Policy>
+bool evicts_prompt_only(const Policy& policy) {
+  if constexpr (requires {
+                  { policy.prompt_only() } -> std::convertible_to<bool>;
+                }) {
+    return policy.prompt_only();
+  } else {
+    return false;
+  }
+}
 
 }  // namespace promptdistill

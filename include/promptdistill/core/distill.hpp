@@ -32,6 +32,7 @@ static_assert(DistillPolicy<NoDistill>);
 
 /// The cache policy that evicts nothing.
 struct KeepCache {
+  bool prompt_only() const { return true; }
   void evict(const CacheProbe&, LayerCache&) const {}
 };
 static_assert(CachePolicy<KeepCache>);

@@ -38,6 +38,20 @@ class LayerCache {
     return keys_.defined() ? keys_.nbytes() + values_.nbytes() + positions_.nbytes() : 0;
   }
 
+  /// All that is allocated, for who writes rows without append (a captured graph) and then says so
+  /// with add_rows: keys and values [G, capacity, D], positions [capacity] or [G, capacity]. Valid
+  /// until rows are appended beyond the capacity or kept.
+  const at::Tensor& key_storage() const { return keys_; }
+  const at::Tensor& value_storage() const { return values_; }
+  const at::Tensor& position_storage() const { return positions_; }
+  std::int64_t capacity() const { return keys_.defined() ? keys_.size(1) : 0; }
+  void add_rows(std::int64_t count) {
+    TORCH_CHECK_VALUE(count >= 0 && rows_ + count <= capacity(),
+                      "promptdistill: rows are added within a cache's storage of ", capacity(),
+                      ", got ", count, " beside ", rows_);
+    rows_ += count;
+  }
+
   /// Appends T tokens; storage that must grow gets `room` rows beyond what it then holds.
   void append(const at::Tensor& keys,       // [T, G, D]
               const at::Tensor& values,     // [T, G, D]

@@ -69,12 +69,18 @@ struct DecoderLayer {
           frame.row(queries, b).transpose(0, 1), frame.row(frame.positions(), b),
           live.cache_of(cache, b, index), self_attn.sliding_window, standing));
     }
-    at::Tensor hidden = frame.hidden() + self_attn.o_proj(attended.size() == 1 ? attended.front()
-                                                                               : at::cat(attended));
+    at::Tensor all = attended.size() == 1 ? attended.front() : at::cat(attended);
     attended.clear();
-    hidden.add_(mlp(post_attention_layernorm(hidden)));
-    live.frame = frame.with_hidden(std::move(hidden));
+    live.frame = frame.with_hidden(finish(frame.hidden(), std::move(all)));
     return queries;
+  }
+
+  /// What follows attention: its projection, the MLP, and what went round each.
+  at::Tensor finish(const at::Tensor& hidden,     // [S, E]
+                    at::Tensor attended) const {  // [S, H * D] -> [S, E]
+    at::Tensor out = hidden + self_attn.o_proj(attended);
+    attended = at::Tensor();  // not needed beside what follows
+    return out.add_(mlp(post_attention_layernorm(out)));
   }
 };
 

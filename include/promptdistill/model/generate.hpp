@@ -22,6 +22,9 @@
 
 namespace promptdistill {
 
+/// Runs one more token over a cache: its logits [V] float32, valid until the next call.
+using DecodeStep = std::function<at::Tensor(std::int64_t token)>;
+
 struct GenerateOptions {
   std::int64_t max_new_tokens = 64;
   std::set<std::int64_t> stop_ids;  // the token that stops is the last one returned
@@ -29,6 +32,10 @@ struct GenerateOptions {
   PrefillOptions prefill;
   /// Called with every token as it comes, the stopping one included; false ends the answer.
   std::function<bool(std::int64_t)> on_token;
+  /// Makes what runs the tokens after the first, once the prompt is in the cache:
+  /// cuda::decode_graph. CausalLm::append runs them where there is none, where it makes none, and
+  /// where a cache policy may evict after every token.
+  std::function<DecodeStep(const CausalLm&, KvCache&)> decode_with;
 };
 
 enum class StopReason { kStopToken, kMaxNewTokens, kContext, kCaller };
@@ -86,6 +93,7 @@ GenerateResult generate_from(const CausalLm& lm,
   std::int64_t token = sample(result.last_logits, seen);
   result.prefill_seconds = detail::seconds_since(start);
   const auto first = detail::Clock::now();
+  DecodeStep step;
   for (;;) {
     result.tokens.push_back(token);
     seen.push_back(token);
@@ -99,8 +107,13 @@ GenerateResult generate_from(const CausalLm& lm,
     } else if (cache.next_position(0) == lm.config.context()) {
       result.stop_reason = StopReason::kContext;
     } else {
-      result.last_logits =
-          lm.logits(lm.append(at::tensor({token}, at::kLong), {1}, cache, eviction))[0];
+      if (!step && options.decode_with && evicts_prompt_only(eviction))
+        step = options.decode_with(lm, cache);
+      if (!step)
+        step = [&](std::int64_t next) {
+          return lm.logits(lm.append(at::tensor({next}, at::kLong), {1}, cache, eviction))[0];
+        };
+      result.last_logits = step(token);
       token = sample(result.last_logits, seen);
       continue;
     }
