@@ -80,7 +80,7 @@ struct BenchModelFlags {
     const RandomShape& shape = random_shape(*random);
     return {{"random", *random},
             {"what", shape.what},
-            {"layers", config().num_hidden_layers},
+            {"config", random_config_json(shape, layers)},
             {"seed", seed}};
   }
 

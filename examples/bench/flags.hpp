@@ -95,7 +95,9 @@ struct BenchFlags {
   }
 
   /// The prefill suite decodes nothing.
-  RunSettings run_settings() const { return {suite == "prefill" ? 1 : new_tokens, prefill_chunk}; }
+  RunSettings run_settings() const {
+    return {suite == "prefill" ? 1 : new_tokens, prefill_chunk, {}};
+  }
 
   /// The profile asked for, or the one beside the checkpoint where no method is.
   std::optional<std::filesystem::path> profile_file() const {

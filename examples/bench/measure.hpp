@@ -16,6 +16,7 @@
 #include "examples/bench/bench_method.hpp"
 #include "examples/bench/peak_rss.hpp"
 #include "examples/bench/records.hpp"
+#include "examples/common/decode_with.hpp"
 #include "examples/common/machine.hpp"
 #include "examples/common/memory_meter.hpp"
 #include "examples/common/progress.hpp"
@@ -33,6 +34,7 @@ namespace promptdistill::examples {
 struct RunSettings {
   std::int64_t new_tokens = 64;  // the first one included
   std::optional<std::int64_t> prefill_chunk;
+  std::optional<std::int64_t> stop_after;  // tokens; the cache has room for all the same
 };
 
 namespace detail {
@@ -88,13 +90,16 @@ inline Run run_once(const CausalLm& lm,
                     const RunSettings& settings,
                     const LayerProgress& progress = {}) {
   GenerateOptions options;
+  options.decode_with = fastest_decode();
   options.max_new_tokens = settings.new_tokens;
   options.prefill.prefill_chunk = settings.prefill_chunk;
   options.prefill.progress = [&](const PrefillProgress& at) {
     if (interrupted()) throw Interrupted();
     if (progress) progress(at);
   };
-  options.on_token = [](std::int64_t) { return !interrupted(); };
+  options.on_token = [&settings, count = std::int64_t{0}](std::int64_t) mutable {
+    return !interrupted() && ++count != settings.stop_after.value_or(0);
+  };
   KvCache cache = lm.make_cache(1, settings.new_tokens);
   synchronize(lm.device());
   GenerateResult result = run_method(lm, prompt, method, options, cache);

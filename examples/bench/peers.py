@@ -4,7 +4,10 @@
 """Times the same prompt through transformers, llama.cpp and promptdistill-bench, in turn.
 
     python peers.py MODEL_DIR --bench build/release/bin/promptdistill-bench --gguf MODEL.gguf --json peers.json
+    python peers.py --random llama-3.1-8b-4-layers --layers 32 --device cuda --bench ... --lengths 8192,32768
 
+With --random, promptdistill-bench and transformers make a model of the same config, each with random weights of its
+own; there is no GGUF file of it, so llama.cpp has no part.
 Each peer runs in a process of its own, with the Python that has it (--transformers-python, --llama-python). A
 repetition runs every peer once: the prompt's first token, then the tokens after it, greedily. Peaks in RAM are taken
 in fresh processes, above what each held after a warm-up of 16 tokens; llama.cpp has its whole cache by then, so that
@@ -42,14 +45,23 @@ class Transformers:
 
         self.torch = torch
         torch.set_num_threads(setting["threads"])
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(
-            setting["model"], torch_dtype=getattr(torch, setting["dtype"]), attn_implementation="sdpa").eval()  # fmt: skip
+        self.device = setting["device"]
+        options = {"torch_dtype": getattr(torch, setting["dtype"]), "attn_implementation": "sdpa"}
+        if "config" in setting:
+            config = dict(setting["config"])
+            config.pop("torch_dtype", None)
+            config = transformers.AutoConfig.for_model(config.pop("model_type"), **config)
+            with torch.device(self.device):
+                model = transformers.AutoModelForCausalLM.from_config(config, **options)
+        else:
+            model = transformers.AutoModelForCausalLM.from_pretrained(setting["model"], **options).to(self.device)
+        self.model = model.eval()
         self.about = f"transformers {transformers.__version__}, torch {torch.__version__}, {setting['dtype']}"
 
     def run(self, ids, new_tokens):
         with self.torch.inference_mode():
             start = time.perf_counter()
-            out = self.model(self.torch.tensor([ids]), use_cache=True, logits_to_keep=1)
+            out = self.model(self.torch.tensor([ids], device=self.device), use_cache=True, logits_to_keep=1)
             token = out.logits[:, -1:].argmax(-1)
             token.item()
             first = time.perf_counter()
@@ -58,6 +70,16 @@ class Transformers:
                 token = out.logits[:, -1:].argmax(-1)
                 token.item()
         return first - start, time.perf_counter() - first
+
+    def watch_device(self):
+        if self.device.startswith("cuda"):
+            self.torch.cuda.reset_peak_memory_stats(self.device)
+            self.base = self.torch.cuda.memory_allocated(self.device)
+
+    def device_peak(self):
+        if self.device.startswith("cuda"):
+            return self.torch.cuda.max_memory_allocated(self.device) - self.base
+        return 0
 
 
 class LlamaCpp:
@@ -89,6 +111,12 @@ class LlamaCpp:
             token = self.best()
         return first - start, time.perf_counter() - first
 
+    def watch_device(self):
+        pass
+
+    def device_peak(self):
+        return 0
+
 
 def status_bytes(key):
     for line in open("/proc/self/status", encoding="ascii"):
@@ -118,9 +146,11 @@ def worker(setting):
         except OSError:
             pass
         base = status_bytes("VmHWM")
+        peer.watch_device()
         prefill, decode = peer.run(request["ids"], request["new_tokens"])
         peak = status_bytes("VmHWM")
-        answer({"first_token": prefill, "decode": decode, "peak_rss": peak, "peak_rss_above_warm_up": peak - base})
+        answer({"first_token": prefill, "decode": decode, "peak_rss": peak, "peak_rss_above_warm_up": peak - base,
+                "device_peak": peer.device_peak()})  # fmt: skip
 
 
 # ---- the same, seen from outside --------------------------------------------------------------------------------
@@ -162,11 +192,11 @@ class Peer:
 class Ours:
     """promptdistill-bench, once for every repetition; it warms up by itself."""
 
-    def __init__(self, arguments, ids_file):
-        self.command = [arguments.bench, str(arguments.model_dir), "--ids-file", ids_file, "--dtype", arguments.dtype,
-                        "--threads", str(arguments.threads), "--new-tokens", str(arguments.new_tokens), "--reps", "1",
+    def __init__(self, arguments, ids_file, methods):
+        self.command = [arguments.bench, *model_arguments(arguments), "--ids-file", ids_file,
+                        "--dtype", arguments.dtype, "--device", arguments.device, "--threads", str(arguments.threads), "--new-tokens", str(arguments.new_tokens), "--reps", "1",
                         "--json", "-"]  # fmt: skip
-        for method in arguments.method:
+        for method in methods:
             self.command += ["--method", method]
         if arguments.prefill_chunk:
             self.command += ["--prefill-chunk", str(arguments.prefill_chunk)]
@@ -182,13 +212,27 @@ class Ours:
 # ---- what is run, and what is said about it ---------------------------------------------------------------------
 
 
-def prompt(arguments, length):
+def model_arguments(arguments):
+    if not arguments.random:
+        return [str(arguments.model_dir)]
+    return ["--random", arguments.random, *(["--layers", str(arguments.layers)] if arguments.layers else [])]
+
+
+def config_of(arguments, folder):
+    """config.json of what is measured."""
+    if not arguments.random:
+        return json.loads((arguments.model_dir / "config.json").read_text(encoding="utf-8"))
+    ids_file = os.path.join(folder, "config.json")
+    pathlib.Path(ids_file).write_text("[1, 2]", encoding="utf-8")
+    return Ours(arguments, ids_file, ["full"]).run("prefill", 2)["model"]["config"]
+
+
+def prompt(arguments, config, length):
     if arguments.ids_file:
         ids = json.loads(pathlib.Path(arguments.ids_file).read_text(encoding="utf-8"))
         if len(ids) < length:
             sys.exit(f"peers: {arguments.ids_file}: a prompt of {length} tokens needs as many ids, it has {len(ids)}")
         return ids[:length]
-    config = json.loads((arguments.model_dir / "config.json").read_text(encoding="utf-8"))
     bits = random.Random(1)
     return [bits.randrange(config["vocab_size"]) for _ in range(length)]
 
@@ -207,10 +251,14 @@ def default_gguf(model_dir):
     return path if path.exists() else None
 
 
-def settings(arguments):
+def settings(arguments, config):
     """The peers by the name they have in tables, each with its Python and its worker's setting."""
-    common = {"threads": arguments.threads, "dtype": arguments.dtype, "model": str(arguments.model_dir)}
+    common = {"threads": arguments.threads, "dtype": arguments.dtype, "device": arguments.device}
+    common |= {"config": config} if arguments.random else {"model": str(arguments.model_dir)}
     peers = {"transformers": (arguments.transformers_python, {**common, "peer": "transformers"})}
+    if arguments.random or arguments.device != "cpu":
+        print("llama.cpp is left out: it is measured on a checkpoint, on the CPU", file=sys.stderr)
+        return peers
     gguf = arguments.gguf or default_gguf(arguments.model_dir)
     if gguf is None:
         print("llama.cpp is left out: give --gguf, the same model's GGUF file", file=sys.stderr)
@@ -251,10 +299,12 @@ def summary(length, times, memory, ours):
 
 def table(rows, ours):
     numbers = {name: f"[{number}]" for number, name in enumerate(ours, 1)}
-    head = ["", "first token", "decode", "peak RAM above warm-up", *(f"{number} is" for number in numbers.values())]
+    on_device = any(row.get("device_peak") for row in rows)
+    memory = ("device_peak", "device peak") if on_device else ("peak_rss_above_warm_up", "peak RAM above warm-up")
+    head = ["", "first token", "decode", memory[1], *(f"{number} is" for number in numbers.values())]
     lines = [head]
     for row in rows:
-        peak, name = row.get("peak_rss_above_warm_up"), row["peer"]
+        peak, name = row.get(memory[0]), row["peer"]
         line = [f"{numbers.get(name, '')} {name}".strip(), f"{row['first_token_seconds']:.3f} s",
                 f"{row['decode_tokens_per_second']:.1f} tokens/s",
                 f"{peak / 2**20:.1f} MiB" if peak is not None else "-"]  # fmt: skip
@@ -276,7 +326,8 @@ def write_json(path, value):
 
 
 def measure(arguments, folder):
-    peers, workers = settings(arguments), {}
+    config = config_of(arguments, folder)
+    peers, workers = settings(arguments, config), {}
     for name, (python, setting) in list(peers.items()):
         try:
             workers[name] = Peer(python, setting)
@@ -284,12 +335,12 @@ def measure(arguments, folder):
             print(missing, file=sys.stderr)
             del peers[name]
     out = {"lengths": arguments.lengths, "new_tokens": arguments.new_tokens, "repetitions": arguments.reps,
-           "threads": arguments.threads, "dtype": arguments.dtype, "model_dir": str(arguments.model_dir),
+           "threads": arguments.threads, "dtype": arguments.dtype, "model": " ".join(model_arguments(arguments)),
            "peers": {name: worker.about for name, worker in workers.items()}, "results": []}  # fmt: skip
     for length in arguments.lengths:
-        ids, ids_file = prompt(arguments, length), os.path.join(folder, f"{length}.json")
+        ids, ids_file = prompt(arguments, config, length), os.path.join(folder, f"{length}.json")
         pathlib.Path(ids_file).write_text(json.dumps(ids), encoding="utf-8")
-        bench, times, memory = Ours(arguments, ids_file), {name: [] for name in workers}, {}
+        bench, times, memory = Ours(arguments, ids_file, arguments.method), {name: [] for name in workers}, {}
         ours = []
         for repetition in range(arguments.reps + 1):  # The first one warms up.
             print(f"{length} tokens, repetition {repetition} of {arguments.reps}", file=sys.stderr)
@@ -310,11 +361,12 @@ def measure(arguments, folder):
         for name, (python, setting) in peers.items():
             alone = Peer(python, {**setting, "context": length + arguments.new_tokens})
             run = alone.run(ids, arguments.new_tokens)
-            memory[name] = {key: run[key] for key in ("peak_rss", "peak_rss_above_warm_up")}
+            memory[name] = {key: run[key] for key in ("peak_rss", "peak_rss_above_warm_up", "device_peak")}
             alone.close()
         for result in bench.run("memory", length)["results"]:
             memory["ours: " + result["label"]] = {"peak_rss": result["peak_rss_in_all_bytes"],
-                                                  "peak_rss_above_warm_up": result["peak_rss_bytes"]}  # fmt: skip
+                                                  "peak_rss_above_warm_up": result["peak_rss_bytes"],
+                                                  "device_peak": result.get("peak_device_allocator_bytes", 0)}  # fmt: skip
         rows = summary(length, times, memory, ours)
         out["results"] += rows
         print(f"\n{length} tokens\n{table(rows, ours)}\n", flush=True)
@@ -328,7 +380,10 @@ def main():
     if sys.argv[1:2] == ["--worker"]:
         return worker(json.loads(sys.argv[2]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model_dir", type=pathlib.Path, metavar="MODEL_DIR")
+    parser.add_argument("model_dir", type=pathlib.Path, metavar="MODEL_DIR", nargs="?")
+    parser.add_argument("--random", help="instead of MODEL_DIR, random weights of this shape of promptdistill-bench's")
+    parser.add_argument("--layers", type=int, help="of --random: so many layers instead")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
     parser.add_argument("--bench", required=True, help="promptdistill-bench")
     parser.add_argument("--gguf", type=pathlib.Path,
                         help="the same model for llama.cpp (default: of SmolLM2 the file that it was prepared from)")  # fmt: skip
@@ -348,7 +403,10 @@ def main():
     arguments.method = arguments.method or ["promptdistill:stages=20:512,truncate=all,scorer=window,protect_first=4"]
     if arguments.new_tokens < 2 or arguments.reps < 1 or min(arguments.lengths) < 1:
         parser.error("--new-tokens must be at least 2, --reps and --lengths at least 1")
-    arguments.model_dir = arguments.model_dir.absolute()
+    if (arguments.model_dir is None) == (arguments.random is None):
+        parser.error("give MODEL_DIR or --random, one of them")
+    if arguments.model_dir:
+        arguments.model_dir = arguments.model_dir.absolute()
     arguments.bench = os.path.abspath(arguments.bench)
     with tempfile.TemporaryDirectory() as folder:
         measure(arguments, folder)

@@ -52,11 +52,16 @@ inline const RandomShape& random_shape(const std::string& name) {
   throw UsageError(fmt::format("--random must be one of {}, got {}", names, name));
 }
 
-/// The shape's config, with another number of layers where one is given.
-inline ModelConfig random_config(const RandomShape& shape, std::optional<std::int64_t> layers) {
+/// The shape's config.json, with another number of layers where one is given.
+inline nlohmann::json random_config_json(const RandomShape& shape,
+                                         std::optional<std::int64_t> layers) {
   nlohmann::json config = nlohmann::json::parse(shape.config);
   if (layers) config["num_hidden_layers"] = *layers;
-  return ModelConfig::parse(JsonObject(shape.name, config));
+  return config;
+}
+
+inline ModelConfig random_config(const RandomShape& shape, std::optional<std::int64_t> layers) {
+  return ModelConfig::parse(JsonObject(shape.name, random_config_json(shape, layers)));
 }
 
 inline at::ScalarType random_dtype(const RandomShape& shape) {

@@ -309,7 +309,8 @@ TEST_CASE("bench defaults fit any depth and chosen methods are all there is", "[
     const ProgramRun ran = shell(kBench + "--lengths 20 --reps 1 --layers " + layers + " --json -");
     INFO(layers << ran.err);
     REQUIRE(ran.code == 0);
-    CHECK(json::parse(ran.out).at("model").at("layers") == std::stoi(layers));
+    CHECK(json::parse(ran.out).at("model").at("config").at("num_hidden_layers") ==
+          std::stoi(layers));
   }
   const ProgramRun ran = shell(kBench +
                                "--suite decode --lengths 20 --reps 1 --method full --method "
