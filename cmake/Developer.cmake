@@ -5,10 +5,7 @@
 
 add_library(promptdistill_developer INTERFACE)
 target_compile_options(promptdistill_developer INTERFACE -Wall -Wextra -Wpedantic)
-# PyTorch 2.11's libtorch.so for CUDA exports a std::filesystem that crashes: the C++ library's own comes before it.
-set(cxx_library $<$<AND:$<PLATFORM_ID:Linux>,$<CXX_COMPILER_ID:GNU>>:stdc++>)
-target_link_libraries(promptdistill_developer INTERFACE ${cxx_library} promptdistill_model promptdistill_text
-                                                        fmt::fmt-header-only)
+target_link_libraries(promptdistill_developer INTERFACE promptdistill_model promptdistill_text fmt::fmt-header-only)
 if(TARGET torch_cuda)
   target_compile_definitions(promptdistill_developer INTERFACE PROMPTDISTILL_CUDA)
 endif()

@@ -32,7 +32,7 @@ TEST_CASE("angles follow the formula at any position", "[model]") {
   const std::vector<double> frequencies = naive_frequencies(config);
   const Ids positions{0, 1, 2, 8191, 100000};
   const RotaryAngles angles =
-      Rope(config, at::kCPU).at_positions(tensor_of(positions), at::kFloat, 0);
+      Rope(config, at::kCPU).at_positions(at::tensor(positions, at::kLong), at::kFloat, 0);
   REQUIRE(angles.cos.sizes() == at::IntArrayRef{5, 1, head_dim / 2});
   REQUIRE(angles.sin.sizes() == angles.cos.sizes());
   for (std::int64_t p = 0; p < 5; ++p) {
@@ -52,7 +52,7 @@ TEST_CASE("angles follow the formula at any position", "[model]") {
 TEST_CASE("llama3 slows long waves, leaves short ones and blends between", "[model]") {
   const auto plain = naive_frequencies(rope_config(RopeConfig::Type::kDefault, 500000, 128));
   const ModelConfig config = rope_config(RopeConfig::Type::kLlama3, 500000, 128);
-  const RotaryAngles one = Rope(config, at::kCPU).at_positions(tensor_of({1}), at::kFloat, 0);
+  const RotaryAngles one = Rope(config, at::kCPU).at_positions(at::tensor({std::int64_t{1}}, at::kLong), at::kFloat, 0);
   int kept = 0, slowed = 0, between = 0;
   for (std::size_t i = 0; i < plain.size(); ++i) {
     const double ratio =
@@ -77,11 +77,11 @@ TEST_CASE("rotation turns the half-split pairs and keeps their length", "[model]
   const auto dtype = GENERATE(at::kFloat, at::kBFloat16);
   const ModelConfig config = rope_config(RopeConfig::Type::kDefault, 100, size);
   const Ids positions{0, 3, 50, 51};
-  const RotaryAngles angles = Rope(config, at::kCPU).at_positions(tensor_of(positions), dtype, 0);
+  const RotaryAngles angles = Rope(config, at::kCPU).at_positions(at::tensor(positions, at::kLong), dtype, 0);
   const at::Tensor x = at::randn({4, 2, size}).to(dtype), y = angles.rotate_(x.clone());
   const std::vector<double> frequencies = naive_frequencies(config);
   const auto f = at::tensor(frequencies, at::kDouble);
-  const at::Tensor angle = tensor_of(positions).to(at::kDouble).view({4, 1, 1}) * f,
+  const at::Tensor angle = at::tensor(positions, at::kDouble).view({4, 1, 1}) * f,
                    a = x.to(at::kDouble).narrow(-1, 0, half),
                    b = x.to(at::kDouble).narrow(-1, half, half);
   const at::Tensor expected =

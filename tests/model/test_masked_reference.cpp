@@ -28,8 +28,9 @@ at::Tensor dense_linear(const at::Tensor& x, const Linear& layer) {
 at::Tensor dense_logits(const CausalLm& lm, const Ids& ids, const Visible& visible) {
   const auto count = static_cast<std::int64_t>(ids.size());
   const std::int64_t size = lm.config.head_dim, half = size / 2;
-  const at::Tensor angles = at::arange(count, at::kDouble).unsqueeze(1) *
-                            at::tensor(naive_frequencies(lm.config), at::kDouble);
+  const at::Tensor angles = (at::arange(count, at::kDouble).unsqueeze(1) *
+                             at::tensor(naive_frequencies(lm.config), at::kDouble))
+                                .to(test_device());
   const auto heads = [&](const at::Tensor& x) { return x.view({count, -1, size}).transpose(0, 1); };
   const auto rotated = [&](const at::Tensor& x) {  // [H, N, D]
     const at::Tensor a = x.narrow(2, 0, half), b = x.narrow(2, half, half);

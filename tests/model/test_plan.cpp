@@ -93,7 +93,7 @@ struct CutPerHead {
     if (!probe.prefill || cache.rows() <= rows) return;
     const at::Tensor kept =
         at::cat({at::arange(rows - window), at::arange(cache.rows() - window, cache.rows())});
-    cache.keep(kept.expand({cache.keys().size(0), -1}), probe.room);
+    cache.keep(kept.to(cache.keys().device()).expand({cache.keys().size(0), -1}), probe.room);
   }
 };
 

@@ -157,9 +157,11 @@ class CausalLm {
                        const PrefillOptions& options) const {
     const c10::InferenceMode guard;
     check_input(ids, lengths, cache);
-    // Not waited for: memory that is not pinned is read before the call returns.
-    const auto on_device = [&](const at::Tensor& host) {
-      return host.to(device(), at::kLong, /*non_blocking=*/true);
+    // Not waited for where nobody can tell: memory of the host that is not pinned is read before
+    // the call returns.
+    const auto on_device = [&](const at::Tensor& given) {
+      const bool read_at_once = given.is_cpu() && !device().is_cpu() && !given.is_pinned();
+      return given.to(device(), at::kLong, /*non_blocking=*/read_at_once);
     };
     at::Tensor device_ids = on_device(ids);
     std::vector<std::int64_t> first_positions;

@@ -11,6 +11,8 @@
 #endif
 
 #include <cstdint>
+#include <map>
+#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -26,11 +28,32 @@
 
 namespace promptdistill::detail {
 
+#ifdef PROMPTDISTILL_HAS_CUDA_FLASH_ATTENTION
+/// Whether a CUDA device's generation (Ampere and newer) and LibTorch's build have the kernel: tried
+/// once per device, as both would have to be asked of headers that need CUDA's.
+inline bool runs_flash_attention(at::Device device) {
+  static std::mutex mutex;
+  static std::map<at::DeviceIndex, bool> known;
+  const std::lock_guard lock(mutex);
+  const auto [entry, fresh] = known.try_emplace(device.index(), true);
+  if (fresh) {
+    const at::Tensor one =
+        at::zeros({1, 1, 1, 64}, at::TensorOptions().dtype(at::kHalf).device(device));
+    try {
+      at::_scaled_dot_product_flash_attention(one, one, one);
+    } catch (const c10::Error&) {
+      entry->second = false;
+    }
+  }
+  return entry->second;
+}
+#endif
+
 /// Whether a CUDA device has the kernel for tensors like this one and heads of that size.
 inline bool has_flash_attention(const at::Tensor& like, std::int64_t head_size) {
 #ifdef PROMPTDISTILL_HAS_CUDA_FLASH_ATTENTION
   return like.is_cuda() && c10::isReducedFloatingType(like.scalar_type()) && head_size % 8 == 0 &&
-         head_size <= 256;
+         head_size <= 256 && runs_flash_attention(like.device());
 #else
   static_cast<void>(like);
   static_cast<void>(head_size);

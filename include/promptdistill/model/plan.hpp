@@ -124,15 +124,15 @@ class PlanWalk {
     append(in);
     if (before) hold(in, hidden(in) + std::max(scores(scoring), hidden(out)));
     if (scoring > 0) held_ += 4 * in + 8 * out;  // the stage's record: scores and positions
-    // Rows of a batch are attended one by one and joined.
-    const Checked attended = (request_.batch > 1 && second == run ? 2 : 1) * queries(second);
     const Checked beside = waiting(run) + 2 * hidden(second) + queries(second);
     if (request_.dtype == at::kFloat && second < run)  // parts merged by log-sum-exp
       hold(second, beside + 3 * queries(second));
     if (request_.dtype == at::kFloat && before)  // a mask and its float32 form
       hold(second, beside + queries(second) +
                        5 * std::min(second, Checked(kQueryBlock)) * Checked(tokens_));
-    hold(second, beside + hidden(second) + attended);
+    if (request_.batch > 1 && second == run)  // rows are attended one by one and joined
+      hold(second, hidden(second) + 3 * queries(second));
+    hold(second, beside + hidden(second) + queries(second));
     hold(second, beside + hidden(second) + 2 * mlp(second));
     hold(second, beside + 2 * hidden(second) + mlp(second));
     if (after)

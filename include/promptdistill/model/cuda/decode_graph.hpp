@@ -3,18 +3,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A decode step as a CUDA graph: the host launches it as one, where its kernels one by one take
-// the host longer than the device. Empty without CUDA's headers; needs LibTorch with CUDA.
+// the host longer than the device. Needs LibTorch with CUDA and CUDA's headers, is empty without,
+// and defines PROMPTDISTILL_HAS_DECODE_GRAPH with them.
 
-#if __has_include(<cuda_runtime_api.h>) && __has_include(<ATen/cuda/CUDAGraph.h>)
+// LibTorch for the CPU has the headers of its CUDA part, but for what its build would have written.
+#if __has_include(<cuda_runtime_api.h>) && __has_include(<ATen/cuda/CUDAGraph.h>) && \
+    __has_include(<c10/cuda/impl/cuda_cmake_macros.h>)
+#define PROMPTDISTILL_HAS_DECODE_GRAPH 1
 
 #include <ATen/ATen.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/util/Exception.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <tuple>
@@ -28,8 +34,8 @@
 
 namespace promptdistill::cuda {
 
-/// Decode steps over the cache of one prompt, which stays the caller's and must live as long. What
-/// the steps have written is in it as if CausalLm::append had: a next turn may append to it, a step
+/// Decode steps over the cache of one prompt. Cache and model stay the caller's and must live as
+/// long, the model's weights where they are. What the steps have written is in it as if CausalLm::append had: a next turn may append to it, a step
 /// may follow. Storage that is full grows by such an append, and the graph is captured anew: give
 /// the cache room for the answer.
 ///
@@ -96,12 +102,35 @@ class DecodeGraph {
     return true;
   }
 
-  /// What a captured step relies on: where each layer's rows are and how many.
-  std::vector<std::pair<const void*, std::int64_t>> state() const {
-    std::vector<std::pair<const void*, std::int64_t>> layers;
-    for (std::int64_t l = 0; l < lm_.layers(); ++l)
-      layers.emplace_back(cache_.at(0, l).key_storage().const_data_ptr(), cache_.at(0, l).rows());
-    return layers;
+  /// What a captured step relies on.
+  struct State {
+    std::vector<const void*> storage;  // of each layer's keys, values and positions
+    std::vector<std::int64_t> sizes;   // their capacity and dimensions, and the rows so far
+    std::int64_t next_position;
+    bool operator==(const State&) const = default;
+  };
+  State state() const {
+    State now{{}, {}, cache_.next_position(0)};
+    for (std::int64_t l = 0; l < lm_.layers(); ++l) {
+      const LayerCache& layer = cache_.at(0, l);
+      for (const at::Tensor& part :
+           {layer.key_storage(), layer.value_storage(), layer.position_storage()})
+        now.storage.push_back(part.const_data_ptr());
+      for (const std::int64_t size :
+           {layer.capacity(), layer.position_storage().dim(), layer.rows()})
+        now.sizes.push_back(size);
+    }
+    return now;
+  }
+
+  /// One for all graphs of a thread and device: LibTorch keeps memory for every stream that a
+  /// matrix product ran on.
+  static c10::cuda::CUDAStream capture_stream() {
+    thread_local std::map<c10::DeviceIndex, c10::cuda::CUDAStream> streams;
+    const c10::DeviceIndex device = c10::cuda::current_device();
+    const auto known = streams.find(device);
+    if (known != streams.end()) return known->second;
+    return streams.emplace(device, c10::cuda::getStreamFromPool(false, device)).first->second;
   }
 
   void capture() {
@@ -118,17 +147,24 @@ class DecodeGraph {
     position_ = at::full({1}, cache_.next_position(0), device);
     row_ = first_row.clone();
     c10::cuda::getCurrentCUDAStream().synchronize();
-    const c10::cuda::CUDAStreamGuard stream(c10::cuda::getStreamFromPool());
+    const c10::cuda::CUDAStreamGuard stream(capture_stream());
     step();  // once outside: libraries set themselves up
     row_.copy_(first_row);
     position_.fill_(cache_.next_position(0));
     stream.current_stream().synchronize();
     auto graph = std::make_unique<at::cuda::CUDAGraph>();
-    graph->capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+    const at::cuda::MempoolId_t pool = at::cuda::graph_pool_handle();
+    graph->capture_begin(pool, cudaStreamCaptureModeThreadLocal);
     try {
       step();
     } catch (...) {
-      graph->capture_end();
+      try {
+        graph->capture_end();
+      } catch (...) {  // CUDA gave the capture up: the allocator must not go on with it
+        const c10::DeviceIndex index = c10::cuda::current_device();
+        c10::cuda::CUDACachingAllocator::endAllocateToPool(index, pool);
+        c10::cuda::CUDACachingAllocator::releasePool(index, pool);
+      }
       throw;
     }
     graph->capture_end();
@@ -179,8 +215,8 @@ class DecodeGraph {
   const CausalLm& lm_;
   KvCache& cache_;
   std::unique_ptr<at::cuda::CUDAGraph> graph_;
-  std::vector<std::pair<const void*, std::int64_t>> expected_;  // state() when it last ran
-  at::Tensor ids_, position_;                                   // [1] int64
+  State expected_;                    // state() when it last ran
+  at::Tensor ids_, position_;         // [1] int64
   at::Tensor row_;                    // [L] int64: where the next token's goes
   at::Tensor query_ends_, key_ends_;  // [2] and [L, 2] int32
   at::Tensor logits_;                 // [1, V]
