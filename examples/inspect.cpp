@@ -91,8 +91,8 @@ struct Flags {
   void check() const {
     if (json_file && json_file != "-") ex::check_writable(*json_file);
     const bool plans = distill.stages || distill.truncate || distill.scorer || distill.window ||
-                       distill.heads || distill.pool || distill.protect_first || budget ||
-                       gem_layer || batch != 1;
+                       distill.skip_last || distill.heads || distill.pool ||
+                       distill.protect_first || budget || gem_layer || batch != 1;
     if (plans && !prompt_tokens)
       throw ex::UsageError("these options plan a request: give --prompt-tokens with them");
   }
@@ -240,9 +240,11 @@ std::string settings_text(const ex::DistillSettings& settings) {
     text += options.truncated_stages == pd::kTruncateAll
                 ? ", all cut the caches"
                 : fmt::format(", {} cut the caches", options.truncated_stages);
-  text += options.scorer == pd::ScorerKind::kWindow
-              ? fmt::format("; scored by the last {} queries", options.window)
-              : "; scored by the last query";
+  text += options.scorer == pd::ScorerKind::kLast
+              ? "; scored by the last query"
+              : fmt::format("; scored by the last {} queries{}", options.window,
+                            options.scorer == pd::ScorerKind::kRawWindow ? "' raw logits" : "");
+  if (options.skip_last > 0) text += fmt::format(" before the last {} tokens", options.skip_last);
   if (options.protect_first > 0)
     text += fmt::format("; the first {} tokens protected", options.protect_first);
   if (settings.placement == pd::Placement::kAfter) text += "; selected after the layer";

@@ -36,8 +36,9 @@ inline nlohmann::json to_json(const DistillOptions& options) {
                            ? nlohmann::json("all")
                            : nlohmann::json(options.truncated_stages)},
           {"scorer", to_string(options.scorer)},
-          {"window", options.scorer == ScorerKind::kWindow ? nlohmann::json(options.window)
-                                                           : nlohmann::json()},
+          {"window",
+           options.scorer != ScorerKind::kLast ? nlohmann::json(options.window) : nlohmann::json()},
+          {"skip_last", options.skip_last},
           {"heads", to_string(options.heads)},
           {"pool", options.pool},
           {"protect_first", options.protect_first}};
@@ -53,7 +54,7 @@ inline Profile load_profile(const std::filesystem::path& path,
 
 struct DistillFlags {
   std::optional<std::string> stages, truncate, placement, scorer, heads, profile;
-  std::optional<std::int64_t> window, pool, protect_first;
+  std::optional<std::int64_t> window, skip_last, pool, protect_first;
 
   void add_to(CLI::App& app) {
     const char* group = "Distilling";
@@ -71,9 +72,14 @@ struct DistillFlags {
         ->group(group);
     app.add_option("--scorer", scorer,
                    "last: the last query's raw logits, as the paper (default); window: softmax "
-                   "attention of the last queries")
+                   "attention of the last queries; raw: their logits' mean")
         ->group(group);
-    app.add_option("--window", window, "queries of --scorer window (default 16)")->group(group);
+    app.add_option("--window", window, "queries of --scorer window and raw (default 16)")
+        ->group(group);
+    app.add_option("--skip-last", skip_last,
+                   "tokens at the prompt's end that stay but do not score, as a chat template's "
+                   "after the question (default 0)")
+        ->group(group);
     app.add_option("--heads", heads,
                    "query heads that vote, per layer, e.g. '14:1,3;20:3,4,5' (default: all)")
         ->group(group);
@@ -96,6 +102,7 @@ struct DistillFlags {
     if (placement) return "--placement";
     if (scorer) return "--scorer";
     if (window) return "--window";
+    if (skip_last) return "--skip-last";
     if (heads) return "--heads";
     if (pool) return "--pool";
     if (protect_first) return "--protect-first";
@@ -126,19 +133,20 @@ struct DistillFlags {
       if (truncate) options.truncated_stages = parse_truncate(*truncate);
       if (scorer) options.scorer = parse_scorer(*scorer);
       if (window) options.window = *window;
+      if (skip_last) options.skip_last = *skip_last;
       if (heads) options.heads = parse_heads(*heads);
       if (pool) options.pool = *pool;
       if (protect_first) options.protect_first = *protect_first;
       make_distiller(options);  // throws on a setting that breaks its rule
     });
     if (options.stages.empty() &&
-        (truncate || scorer || window || heads || pool || protect_first)) {
+        (truncate || scorer || window || skip_last || heads || pool || protect_first)) {
       throw UsageError(
-          "--truncate, --scorer, --window, --heads, --pool and --protect-first need --stages or "
-          "--profile");
+          "--truncate, --scorer, --window, --skip-last, --heads, --pool and --protect-first need "
+          "--stages or --profile");
     }
-    if (window && options.scorer != ScorerKind::kWindow)
-      throw UsageError("--window needs --scorer window");
+    if (window && options.scorer == ScorerKind::kLast)
+      throw UsageError("--window needs --scorer window or raw");
     return settings;
   }
 };

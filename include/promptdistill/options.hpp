@@ -21,22 +21,37 @@
 #include "promptdistill/core/schedule.hpp"
 #include "promptdistill/distiller.hpp"
 #include "promptdistill/policy/head_weighted.hpp"
+#include "promptdistill/policy/last_query_scorer.hpp"
 #include "promptdistill/policy/observation_window_scorer.hpp"
+#include "promptdistill/policy/pooled.hpp"
+#include "promptdistill/policy/raw_window_scorer.hpp"
+#include "promptdistill/policy/skip_last.hpp"
+#include "promptdistill/policy/top_k.hpp"
 
 namespace promptdistill {
 
-enum class ScorerKind { kLast, kWindow };
+enum class ScorerKind {
+  kLast,       // LastQueryScorer
+  kWindow,     // ObservationWindowScorer
+  kRawWindow,  // RawWindowScorer
+};
 
 /// Everything that makes a distiller. The defaults are the paper's, with no stage.
 struct DistillOptions {
   std::vector<Stage> stages;
   std::int64_t truncated_stages = 0;  // kTruncateAll: every stage
   ScorerKind scorer = ScorerKind::kLast;
-  std::int64_t window = 16;  // of ScorerKind::kWindow
+  std::int64_t window = 16;    // of the scorers that have one
+  std::int64_t skip_last = 0;  // tokens at the end that do not score, and stay
   HeadMap heads;
   std::int64_t pool = 5;
   std::int64_t protect_first = 0;
 };
+
+/// Queries that score, and after them those that only stay.
+inline std::int64_t scoring_tail(const DistillOptions& options) {
+  return (options.scorer == ScorerKind::kLast ? 1 : options.window) + options.skip_last;
+}
 
 /// Throws c10::ValueError on a setting that breaks its rule; without stages the result keeps every
 /// token.
@@ -44,11 +59,20 @@ inline AnyDistiller make_distiller(const DistillOptions& options) {
   Schedule schedule(options.stages, options.truncated_stages);
   const TopK selector(options.protect_first);
   const auto assemble = [&](auto raw) -> AnyDistiller {
-    return Distiller(schedule, Pooled(HeadWeighted(std::move(raw), options.heads), options.pool),
-                     selector);
+    return Distiller(
+        schedule,
+        Pooled(HeadWeighted(SkipLast(std::move(raw), options.skip_last), options.heads),
+               options.pool),
+        selector);
   };
-  if (options.scorer == ScorerKind::kWindow)
-    return assemble(ObservationWindowScorer(options.window));
+  switch (options.scorer) {
+    case ScorerKind::kWindow:
+      return assemble(ObservationWindowScorer(options.window));
+    case ScorerKind::kRawWindow:
+      return assemble(RawWindowScorer(options.window));
+    case ScorerKind::kLast:
+      break;
+  }
   return assemble(LastQueryScorer{});
 }
 
@@ -168,13 +192,15 @@ inline std::int64_t parse_truncate(std::string_view text) {
 }
 
 inline ScorerKind parse_scorer(std::string_view text) {
-  TORCH_CHECK_VALUE(text == "last" || text == "window",
-                    "promptdistill: the scorer must be last or window, got '", text, "'");
-  return text == "last" ? ScorerKind::kLast : ScorerKind::kWindow;
+  TORCH_CHECK_VALUE(text == "last" || text == "window" || text == "raw",
+                    "promptdistill: the scorer must be last, window or raw, got '", text, "'");
+  return text == "last"     ? ScorerKind::kLast
+         : text == "window" ? ScorerKind::kWindow
+                            : ScorerKind::kRawWindow;
 }
 
 inline std::string to_string(ScorerKind scorer) {
-  return scorer == ScorerKind::kLast ? "last" : "window";
+  return scorer == ScorerKind::kLast ? "last" : scorer == ScorerKind::kWindow ? "window" : "raw";
 }
 
 }  // namespace promptdistill

@@ -22,5 +22,7 @@
 #include "promptdistill/policy/last_query_scorer.hpp"
 #include "promptdistill/policy/observation_window_scorer.hpp"
 #include "promptdistill/policy/pooled.hpp"
+#include "promptdistill/policy/raw_window_scorer.hpp"
+#include "promptdistill/policy/skip_last.hpp"
 #include "promptdistill/policy/top_k.hpp"
 #include "promptdistill/version.hpp"

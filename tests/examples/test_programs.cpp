@@ -158,7 +158,7 @@ TEST_CASE("bad usage exits with 2 and says how to go on", "[examples]") {
   require_message(shell(generate + "--ids-file ids.json --window 8"), 2,
                   "need --stages or --profile");
   require_message(shell(generate + "--ids-file ids.json --stages 2:3 --window 8"), 2,
-                  "--window needs --scorer window");
+                  "--window needs --scorer window or raw");
   require_message(shell(generate + "--ids-file ids.json --chat"), 2, "--chat goes with --prompt");
   require_message(shell(generate + "--ids-file ids.json --system x"), 2, "--system needs --chat");
   require_message(shell(generate + "--ids-file ids.json --dump-scores"), 2, "need --json");

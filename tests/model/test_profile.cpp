@@ -47,6 +47,10 @@ TEST_CASE("a profile is read", "[model]") {
   CHECK(to_string(profile.options.stages) == "14:512,20:25%");
   CHECK(profile.options.truncated_stages == 1);
   CHECK(profile.evidence == Json{{"right", {1, 2}}});
+  CHECK(profile.options.skip_last == 0);  // where it is not named
+  Json skipping = valid();
+  skipping["skip_last"] = 5;
+  CHECK(Profile::load(dir.write("p.json", skipping.dump())).options.skip_last == 5);
 }
 
 TEST_CASE("each key that is missing is named", "[model]") {
@@ -78,11 +82,12 @@ TEST_CASE("each setting against a rule is a LoadError with the rule", "[model]")
     CHECK(text.starts_with("the settings: promptdistill: "));
     CHECK(contains(text, rule));
   };
-  says("scorer", "best", "the scorer must be last or window, got 'best'");
+  says("scorer", "best", "the scorer must be last, window or raw, got 'best'");
   says("window", 0, "an observation window must have at least 1 query, got 0");
   says("pool", 4, "a pooling kernel must be odd and at least 1, got 4");
   says("pool", -1, "a pooling kernel must be odd and at least 1, got -1");
   says("protect_first", -1, "must not be negative, got -1");
+  says("skip_last", -1, "must not be negative, got -1");
   says("heads", "14", "voting heads must read LAYER:HEAD");
   says("heads", "14:x", "a voting head must be a number, got 'x'");
   says("heads", "14:1;14:2", "got layer 14 twice");

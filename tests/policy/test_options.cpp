@@ -170,11 +170,12 @@ TEST_CASE("truncation and scorer from text", "[policy]") {
   for (const std::string text : {"", " ", "1 ", "All", "1.5", "99999999999999999999", "\xc2\xb9"})
     check_value_error([&] { parse_truncate(text); }, {"truncated stages (none, all or N)"});
 
-  for (const ScorerKind kind : {ScorerKind::kLast, ScorerKind::kWindow})
+  for (const ScorerKind kind : {ScorerKind::kLast, ScorerKind::kWindow, ScorerKind::kRawWindow})
     CHECK(parse_scorer(to_string(kind)) == kind);
   CHECK(to_string(ScorerKind::kLast) == "last");
   for (const std::string text : {"", "Last", "last ", "windows", "1"})
-    check_value_error([&] { parse_scorer(text); }, {"must be last or window, got '" + text + "'"});
+    check_value_error([&] { parse_scorer(text); },
+                      {"must be last, window or raw, got '" + text + "'"});
 }
 
 TEST_CASE("a policy is made of every setting", "[policy]") {
@@ -211,6 +212,16 @@ TEST_CASE("a policy is made of every setting", "[policy]") {
   same(
       Distiller(schedule, Pooled(HeadWeighted(ObservationWindowScorer(6), {{4, {3}}}), 1), TopK(3)),
       six);
+  LayerProbe nine = one;
+  nine.queries = random.normal({4, 9, 8});
+  nine.query_positions = positions.slice(0, 31);
+  options.scorer = ScorerKind::kRawWindow;
+  options.skip_last = 3;
+  CHECK(make_distiller(options).window(4) == 9);
+  CHECK(scoring_tail(options) == 9);
+  same(Distiller(schedule, Pooled(HeadWeighted(SkipLast(RawWindowScorer(6), 3), {{4, {3}}}), 1),
+                 TopK(3)),
+       nine);
 }
 
 TEST_CASE("a setting that breaks its rule is refused when a policy is made", "[policy]") {
@@ -223,12 +234,19 @@ TEST_CASE("a setting that breaks its rule is refused when a policy is made", "[p
   refused([](DistillOptions& o) { o.pool = 4; }, "kernel must be odd");
   refused([](DistillOptions& o) { o.pool = 0; }, "kernel must be odd and at least 1, got 0");
   refused([](DistillOptions& o) { o.protect_first = -1; }, "must not be negative, got -1");
+  refused([](DistillOptions& o) { o.skip_last = -1; }, "must not be negative, got -1");
   refused([](DistillOptions& o) { o.truncated_stages = 2; }, "between 0 and the 1 stages");
   refused([](DistillOptions& o) { o.truncated_stages = -2; }, "got -2");
   refused([](DistillOptions& o) { o.heads[4] = {}; }, "name at least one voting head");
   refused(
       [](DistillOptions& o) {
         o.scorer = ScorerKind::kWindow;
+        o.window = 0;
+      },
+      "at least 1 query, got 0");
+  refused(
+      [](DistillOptions& o) {
+        o.scorer = ScorerKind::kRawWindow;
         o.window = 0;
       },
       "at least 1 query, got 0");

@@ -17,12 +17,14 @@ using Doubles = std::vector<double>;
 /// What a scorer, a smoothing and a selector are, in words of the method.
 struct Method {
   std::int64_t window = 0;    // 0: the last query's raw logits
+  bool raw = false;           // a window's logits, averaged, and not their softmax
+  std::int64_t skip = 0;      // last tokens that do not score
   std::vector<bool> votes{};  // per query head; empty: all vote
   std::int64_t pool = 0;      // 0: not smoothed, the tail's scores left as they are
   std::int64_t protect_first = 0;
   Budget budget = Count{1};
 
-  std::int64_t tail() const { return window == 0 ? 1 : window; }
+  std::int64_t tail() const { return (window == 0 ? 1 : window) + skip; }
 };
 
 /// The formulas on one row; q[h][w][d], k[g][t][d].
@@ -46,10 +48,14 @@ class Formula {
     for (std::int64_t h = 0; h < heads_; ++h) {
       if (!method_.votes.empty() && !method_.votes[static_cast<std::size_t>(h)]) continue;
       voters += 1;
-      if (method_.window == 0) {
-        for (std::int64_t j = 0; j < tokens_; ++j) at(sums, j) += logit(h, window_ - 1, j);
-      } else {
-        for (std::int64_t w = 0; w < window_; ++w) add_softmax(h, w, sums);
+      const std::int64_t scoring = std::max<std::int64_t>(window_ - method_.skip, 1);
+      for (std::int64_t w = 0; w < scoring; ++w) {
+        if (method_.window > 0 && !method_.raw) {
+          add_softmax(h, w, sums);
+        } else if (method_.window > 0 || w == scoring - 1) {
+          const double share = method_.window > 0 ? static_cast<double>(scoring) : 1;
+          for (std::int64_t j = 0; j < tokens_; ++j) at(sums, j) += logit(h, w, j) / share;
+        }
       }
     }
     for (double& sum : sums) sum /= voters;
@@ -126,8 +132,12 @@ AnyDistiller policy_of(const Method& method) {
       if (method.votes[h]) heads.push_back(static_cast<std::int64_t>(h));
     return smooth(HeadWeighted(raw, HeadMap{{3, {0}}, {4, heads}}));
   };
-  if (method.window == 0) return weigh(LastQueryScorer{});
-  return weigh(ObservationWindowScorer(method.window));
+  const auto skip = [&](auto raw) {
+    return method.skip == 0 ? weigh(raw) : weigh(SkipLast(raw, method.skip));
+  };
+  if (method.window == 0) return skip(LastQueryScorer{});
+  if (method.raw) return skip(RawWindowScorer(method.window));
+  return skip(ObservationWindowScorer(method.window));
 }
 
 /// A row of `tokens` tokens at ascending positions with gaps, as after an earlier selection.
@@ -197,12 +207,13 @@ TEST_CASE("every scorer, pooling and selector keeps what the formulas keep", "[p
   Random random(61);
   const std::int64_t window = GENERATE(0, 1, 4, 16), pool = GENERATE(0, 1, 5, 15),
                      protect_first = GENERATE(0, 3);
-  const bool chosen_heads = GENERATE(false, true);
+  const bool chosen_heads = GENERATE(false, true), raw = GENERATE(false, true);
+  const std::int64_t skip = GENERATE(0, 3);
   std::int64_t rows = 0, ties = 0;
   for (std::int64_t batch = 1; batch <= 5; ++batch) {
     for (int i = 0; i < 4; ++i) {
       const std::int64_t groups = random.between(1, 3), heads = groups * random.between(1, 3);
-      Method method{window, {}, pool, protect_first};
+      Method method{window, raw, skip, {}, pool, protect_first};
       if (chosen_heads) {
         for (std::int64_t h = 0; h < heads; ++h) method.votes.push_back(random.between(0, 1) == 1);
         method.votes[static_cast<std::size_t>(random.between(0, heads - 1))] = true;
@@ -250,7 +261,7 @@ TEST_CASE("kept indices ascend, are distinct and hold the ends", "[policy]") {
 TEST_CASE("a row of a batch is chosen as the same prompt alone", "[policy]") {
   Random random(63);
   for (int i = 0; i < 50; ++i) {
-    const Method method{random.between(0, 5), {}, 5, random.between(0, 3), Count{4}};
+    const Method method{random.between(0, 5), false, 0, {}, 5, random.between(0, 3), Count{4}};
     const AnyDistiller policy = policy_of(method);
     std::vector<LayerProbe> probes;
     for (const std::int64_t length : random.lengths(5, 30))

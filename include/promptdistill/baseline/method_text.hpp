@@ -76,6 +76,7 @@ void visit_settings(MethodOptions& method, Visit&& visit) {
       visit("placement", method.placement);
       visit("scorer", method.distill.scorer);
       visit("window", method.distill.window);
+      visit("skip_last", method.distill.skip_last);
       visit("heads", method.distill.heads);
       visit("pool", method.distill.pool);
       visit("protect_first", method.distill.protect_first);
@@ -159,7 +160,7 @@ inline void read_setting(const std::string& text, const std::string& what, PoolK
 /// Whether the other settings leave this one something to do.
 inline bool matters(const MethodOptions& method, std::string_view key) {
   return method.kind != MethodKind::kPromptDistill || key != "window" ||
-         method.distill.scorer == ScorerKind::kWindow;
+         method.distill.scorer != ScorerKind::kLast;
 }
 
 /// "a=1,b=2:3,4" -> {a, 1}, {b, 2:3,4}: a comma begins a setting where a key and = follow.

@@ -296,7 +296,7 @@ class PlanWalk {
 };
 
 inline std::int64_t scoring_queries(const DistillOptions& options, std::int64_t tokens) {
-  return std::min(options.scorer == ScorerKind::kWindow ? options.window : 1, tokens);
+  return std::min(scoring_tail(options), tokens);
 }
 
 inline std::int64_t candidates(const DistillOptions& options, std::int64_t tokens) {

@@ -44,6 +44,7 @@ struct Profile {
       DistillOptions& options = profile.options;
       options.scorer = parse_scorer(json.get<std::string>("scorer"));
       options.window = json.get<std::int64_t>("window");
+      if (json.has("skip_last")) options.skip_last = json.get<std::int64_t>("skip_last");
       options.pool = json.get<std::int64_t>("pool");
       options.protect_first = json.get<std::int64_t>("protect_first");
       options.heads = parse_heads(json.get<std::string>("heads"));
