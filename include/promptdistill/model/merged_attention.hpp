@@ -29,8 +29,8 @@
 namespace promptdistill::detail {
 
 #ifdef PROMPTDISTILL_HAS_CUDA_FLASH_ATTENTION
-/// Whether a CUDA device's generation (Ampere and newer) and LibTorch's build have the kernel: tried
-/// once per device, as both would have to be asked of headers that need CUDA's.
+/// Whether a CUDA device's generation (Ampere and newer) and LibTorch's build have the kernel:
+/// tried once per device, as both would have to be asked of headers that need CUDA's.
 inline bool runs_flash_attention(at::Device device) {
   static std::mutex mutex;
   static std::map<at::DeviceIndex, bool> known;

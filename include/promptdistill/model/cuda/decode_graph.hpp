@@ -35,9 +35,9 @@
 namespace promptdistill::cuda {
 
 /// Decode steps over the cache of one prompt. Cache and model stay the caller's and must live as
-/// long, the model's weights where they are. What the steps have written is in it as if CausalLm::append had: a next turn may append to it, a step
-/// may follow. Storage that is full grows by such an append, and the graph is captured anew: give
-/// the cache room for the answer.
+/// long, the model's weights where they are. What the steps have written is in it as if
+/// CausalLm::append had: a next turn may append to it, a step may follow. Storage that is full
+/// grows by such an append, and the graph is captured anew: give the cache room for the answer.
 ///
 /// Same arithmetic as append's but for the split of a long cache among the device's processors:
 /// logits equal up to rounding.
