@@ -65,8 +65,9 @@ struct MethodResult {
   std::string method;
   std::size_t samples = 0;
   Interval score;
-  std::optional<Interval> against_full;  // score less full attention's on the same samples
-  std::optional<double> recall;          // of the needles' tokens
+  std::optional<Interval> against_full;          // score less full attention's on the same samples
+  std::vector<std::optional<Interval>> against;  // the same of other methods that were asked for
+  std::optional<double> recall;                  // of the needles' tokens
   Warning warning;
   double kept = 1;
   std::optional<double> speed_up;  // median of the ratios of full attention's prefill
@@ -100,10 +101,11 @@ class WarningCounts {
 
 }  // namespace detail
 
-/// The results of each method, in the order they first occur. Full attention is what others are
-/// compared with.
+/// The results of each method, in the order given. Full attention is what others are compared with,
+/// and each of `others`.
 inline std::vector<MethodResult> aggregate(const std::vector<ReplyRecord>& records,
-                                           const std::vector<std::string>& methods) {
+                                           const std::vector<std::string>& methods,
+                                           const std::vector<std::string>& others = {}) {
   std::map<std::string, std::map<std::string, const ReplyRecord*>> by_method;
   for (const ReplyRecord& record : records) by_method[record.method][record.sample] = &record;
   const auto full = by_method.find("full");
@@ -130,6 +132,16 @@ inline std::vector<MethodResult> aggregate(const std::vector<ReplyRecord>& recor
     result.samples = scores.size();
     result.score = bootstrap(scores);
     if (!differences.empty() && method != "full") result.against_full = bootstrap(differences);
+    for (const std::string& other : others) {
+      std::vector<double> less;
+      if (const auto rival = by_method.find(other); rival != by_method.end() && rival != found) {
+        for (const auto& [sample, record] : found->second) {
+          const auto theirs = rival->second.find(sample);
+          if (theirs != rival->second.end()) less.push_back(record->score - theirs->second->score);
+        }
+      }
+      result.against.push_back(less.empty() ? std::nullopt : std::optional(bootstrap(less)));
+    }
     if (!recalls.empty()) result.recall = mean_of(recalls);
     result.warning = warnings.result();
     result.kept = mean_of(kept);

@@ -37,7 +37,7 @@ struct EvaluateFlags {
   std::string answer = "eat a sandwich and sit in Dolores Park on a sunny day";
   NeedleGrid grid;
   std::optional<std::int64_t> limit, max_new_tokens;
-  std::vector<std::string> axes;
+  std::vector<std::string> axes, against;
   std::optional<std::int64_t> heads_within;
   std::int64_t heads_window = 16;
   bool alone = false;
@@ -88,6 +88,10 @@ struct EvaluateFlags {
     app.add_option("--sweep", axes,
                    "settings to vary, as layer=8:26:2 budget=64,128,256 window=1,16: every "
                    "combination, over the first --profile or, with caches cut, the paper's scorer")
+        ->group("Methods (full attention is always one)");
+    app.add_option("--against", against,
+                   "also compare every method with this one, which is run as well: the difference "
+                   "of their scores on the same prompts, as with full attention; repeatable")
         ->group("Methods (full attention is always one)");
     app.add_option("--heads-within", heads_within,
                    "also: how much of the needle every head of every layer has among its so many "
@@ -144,7 +148,17 @@ struct EvaluateFlags {
         add(std::move(method));
       }
     }
+    reading_flags([&] {
+      for (const std::string& text : against) add({text, parse_method(text)});
+    });
     return all;
+  }
+
+  /// --against as methods name themselves.
+  std::vector<std::string> others() const {
+    std::vector<std::string> names;
+    for (const std::string& text : against) names.push_back(to_string(parse_method(text)));
+    return names;
   }
 
   /// Throws UsageError where a length has no room for what is planted and asked, or with the reply

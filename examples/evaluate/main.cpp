@@ -72,7 +72,7 @@ json to_json(const ex::Interval& interval) {
   return {{"mean", interval.mean}, {"interval_95", {interval.low, interval.high}}};
 }
 
-json to_json(const ex::MethodResult& result) {
+json to_json(const ex::MethodResult& result, const std::vector<std::string>& others) {
   json out{{"method", result.method},
            {"samples", result.samples},
            {"score", to_json(result.score)},
@@ -92,6 +92,8 @@ json to_json(const ex::MethodResult& result) {
                         {"cut", auc(result.warning.cut)}}}};
   }
   out["prefill_speed_up"] = result.speed_up ? json(*result.speed_up) : json();
+  for (std::size_t i = 0; i < result.against.size(); ++i)
+    out["against"][others[i]] = result.against[i] ? to_json(*result.against[i]) : json();
   return out;
 }
 
@@ -112,6 +114,19 @@ std::vector<std::vector<std::string>> rows_of(const std::vector<ex::MethodResult
   return rows;
 }
 
+/// Each method's score less that of every one of `others` on the same prompts.
+std::vector<std::vector<std::string>> pair_rows(const std::vector<ex::MethodResult>& results,
+                                                const std::vector<std::string>& others) {
+  std::vector<std::vector<std::string>> rows{{"method"}};
+  for (const std::string& other : others) rows[0].push_back("less " + other + " (95 %)");
+  for (const ex::MethodResult& result : results) {
+    rows.push_back({result.method});
+    for (const std::optional<ex::Interval>& less : result.against)
+      rows.back().push_back(less ? ex::detail::with_interval(*less) : "-");
+  }
+  return rows;
+}
+
 void write_report(const ex::EvaluateFlags& flags,
                   const ex::Task& task,
                   const std::string& setting,
@@ -126,7 +141,8 @@ void write_report(const ex::EvaluateFlags& flags,
   ex::write_file(
       flags.out / "report.html",
       ex::render_evaluation(task.name + ": " + flags.model_dir.filename().string(), setting,
-                            rows_of(results), records, heads, results, pictures));
+                            rows_of(results), pair_rows(results, flags.others()), records, heads,
+                            results, pictures));
   fmt::print(stderr, "report: {}\n", (flags.out / "report.html").string());
 }
 
@@ -231,7 +247,7 @@ void run(const ex::EvaluateFlags& flags) {
   std::erase_if(heads, [&](const ex::HeadRecord& each) { return !samples.contains(each.sample); });
   std::vector<std::string> names;
   for (const ex::Method& method : methods) names.push_back(to_string(method.options));
-  const std::vector<ex::MethodResult> results = ex::aggregate(records, names);
+  const std::vector<ex::MethodResult> results = ex::aggregate(records, names, flags.others());
   const std::vector<std::vector<std::string>> rows = rows_of(results);
   const auto text_of = [](const std::vector<std::vector<std::string>>& of) {
     ex::Table table(of.front());
@@ -242,12 +258,15 @@ void run(const ex::EvaluateFlags& flags) {
       fmt::format("{}, {}, {} samples; score: {}, %", flags.model_dir.filename().string(),
                   ex::dtype_name(lm.dtype()), task.size, task.metric);
   fmt::print("{}: {}\n{}", task.name, setting, text_of(rows));
+  if (!flags.against.empty())
+    fmt::print("\nScores on the same prompts\n{}", text_of(pair_rows(results, flags.others())));
   if (const auto warnings = ex::warning_rows(results); warnings.size() > 1)
     fmt::print("\n{}\n{}", ex::kWarningTitle, text_of(warnings));
   json summary = header_of(flags, task, lm);
   summary["machine"] = ex::describe_machine(lm.device());
   summary["metric"] = task.metric;
-  for (const ex::MethodResult& result : results) summary["results"].push_back(to_json(result));
+  for (const ex::MethodResult& result : results)
+    summary["results"].push_back(to_json(result, flags.others()));
   ex::write_file(flags.out / "summary.json", summary.dump(2) + "\n");
   write_report(flags, task, setting, records, heads, results);
 }

@@ -207,12 +207,15 @@ inline std::vector<Plot> evaluation_plots(const std::vector<MethodResult>& resul
 inline std::string render_evaluation(const std::string& title,
                                      const std::string& setting,
                                      const std::vector<std::vector<std::string>>& table,
+                                     const std::vector<std::vector<std::string>>& pairs,
                                      const std::vector<ReplyRecord>& records,
                                      const std::vector<HeadRecord>& heads,
                                      const std::vector<MethodResult>& results,
                                      const std::vector<std::filesystem::path>& pictures) {
   const auto escape = [](const std::string& text) { return detail::html::escape(text); };
   std::string body = detail::table_of(table);
+  if (pairs.front().size() > 1)
+    body += "<h2>Scores on the same prompts</h2>" + detail::table_of(pairs);
   for (const auto& picture : pictures) {
     const std::string svg = promptdistill::detail::read_text_file(picture);
     const std::size_t begin = svg.find("<svg");  // without the XML declaration

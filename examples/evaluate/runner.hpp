@@ -6,6 +6,7 @@
 // lies before it.
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,8 +14,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -26,8 +29,11 @@
 #include "examples/common/model_description.hpp"
 #include "examples/common/progress.hpp"
 #include "examples/common/selection_signals.hpp"
+#include "examples/evaluate/noted_probes.hpp"
 #include "examples/evaluate/results.hpp"
 #include "examples/evaluate/task.hpp"
+#include "promptdistill/baseline/gem_filter.hpp"
+#include "promptdistill/baseline/h2o.hpp"
 #include "promptdistill/baseline/method.hpp"
 #include "promptdistill/model/causal_lm.hpp"
 #include "promptdistill/model/generate.hpp"
@@ -36,12 +42,44 @@ namespace promptdistill::examples {
 
 namespace detail {
 
-/// The layer up to which a method runs every token as full attention does; nothing where it evicts
-/// or reads the prompt in another way.
-inline std::optional<std::int64_t> first_stage(const MethodOptions& method, std::int64_t layers) {
-  if (method.kind == MethodKind::kFull) return layers;
-  if (method.kind != MethodKind::kPromptDistill || method.distill.stages.empty()) return {};
-  return method.distill.stages.front().layer;
+/// The layer up to which a method runs every token as full attention does. What a cache policy
+/// evicts is missing from the answer on, and not from the prompt.
+inline std::int64_t first_stage(const MethodOptions& method, std::int64_t layers) {
+  switch (method.kind) {
+    case MethodKind::kPromptDistill:
+      return method.distill.stages.empty() ? layers : method.distill.stages.front().layer;
+    case MethodKind::kGemFilter:
+    case MethodKind::kGemFilterImproved:
+      return method.gem_filter.layer;
+    case MethodKind::kFastKv:
+      return method.fast_kv.layer;
+    case MethodKind::kFull:
+    case MethodKind::kSnapKv:
+    case MethodKind::kH2o:
+    case MethodKind::kStreamingLlm:
+      break;
+  }
+  return layers;
+}
+
+/// How many of a prompt's last queries a method's cache policy looks at.
+inline std::int64_t noted_queries(const MethodOptions& method, std::int64_t tokens) {
+  switch (method.kind) {
+    case MethodKind::kSnapKv:
+      return method.snap_kv.window;
+    case MethodKind::kFastKv:
+      return method.fast_kv.window;
+    case MethodKind::kH2o:
+      return tokens;
+    case MethodKind::kStreamingLlm:
+      return 1;
+    case MethodKind::kFull:
+    case MethodKind::kPromptDistill:
+    case MethodKind::kGemFilter:
+    case MethodKind::kGemFilterImproved:
+      break;
+  }
+  return 0;
 }
 
 inline double share_within(const at::Tensor& positions, const std::vector<TokenRange>& ranges) {
@@ -87,26 +125,18 @@ class ReplyRunner {
            const std::vector<Method>& methods,
            const SettingProgress& progress,
            const std::function<void(ReplyRecord)>& done) const {
-    std::vector<const Method*> alone;
-    std::multimap<std::int64_t, const Method*> by_layer;
+    if (settings_.share && (methods.size() > 1 || !sample.expected.empty())) {
+      std::multimap<std::int64_t, const Method*> by_layer;
+      for (const Method& method : methods)
+        by_layer.emplace(detail::first_stage(method.options, lm_.layers()), &method);
+      return run_shared(sample, by_layer, progress, done);
+    }
     for (const Method& method : methods) {
-      const auto layer = detail::first_stage(method.options, lm_.layers());
-      if (layer && settings_.share)
-        by_layer.emplace(*layer, &method);
-      else
-        alone.push_back(&method);
-    }
-    if (by_layer.size() == 1 && sample.expected.empty()) {
-      alone.push_back(by_layer.begin()->second);
-      by_layer.clear();
-    }
-    for (const Method* method : alone) {
       KvCache cache = lm_.make_cache(1, sample.max_new_tokens);
-      const GenerateResult result = run_method(lm_, sample.ids, method->options,
-                                               options_for(sample, *method, progress), cache);
-      done(record_of(sample, *method, result, false));
+      const GenerateResult result =
+          run_method(lm_, sample.ids, method.options, options_for(sample, method, progress), cache);
+      done(record_of(sample, method, result, false));
     }
-    if (!by_layer.empty()) run_shared(sample, by_layer, progress, done);
   }
 
  private:
@@ -127,47 +157,109 @@ class ReplyRunner {
     return options;
   }
 
+  /// What settings that share a prompt have made of it so far.
+  struct Shared {
+    KvCache cache;
+    PartialPrefill partial;
+    NotedProbes notes;
+    double seconds = 0;                 // of all layers that were run
+    std::optional<PrefillResult> full;  // once the last one was
+    std::optional<H2o> sums;            // of all attention, once an H2O asked for them
+    double sum_seconds = 0;
+  };
+
   /// All tokens run up to one method's first stage after another's; each goes on from a copy of the
   /// cache. A prefill's seconds are those of the layers before its stage and its own.
   void run_shared(const Sample& sample,
                   const std::multimap<std::int64_t, const Method*>& by_layer,
                   const SettingProgress& progress,
                   const std::function<void(ReplyRecord)>& done) const {
-    const auto since = [&](std::chrono::steady_clock::time_point start) {
-      synchronize(lm_.device());
-      return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    };
+    const std::int64_t tokens = std::ssize(sample.ids);
+    std::int64_t queries = 0;
+    for (const auto& [layer, method] : by_layer)
+      queries = std::max(queries, detail::noted_queries(method->options, tokens));
     KvCache cache = lm_.make_cache(1, sample.max_new_tokens);
     const GenerateOptions first = options_for(sample, *by_layer.begin()->second, progress);
-    auto start = std::chrono::steady_clock::now();
-    PartialPrefill partial = lm_.begin_prefill(at::tensor(sample.ids, at::kLong),
-                                               {std::ssize(sample.ids)}, cache, first.prefill);
-    double shared_seconds = since(start);
-    for (auto entry = by_layer.begin(); entry != by_layer.end(); ++entry) {
-      const auto& [layer, method] = *entry;
+    PartialPrefill partial =
+        lm_.begin_prefill(at::tensor(sample.ids, at::kLong), {tokens}, cache, first.prefill);
+    Shared shared{std::move(cache), std::move(partial), NotedProbes(queries), 0, {}, {}, 0};
+    for (const auto& [layer, method] : by_layer) {
       const GenerateOptions options = options_for(sample, *method, progress);
-      if (layer > partial.layer && layer < lm_.layers()) {
-        start = std::chrono::steady_clock::now();
-        lm_.run_to(partial, layer, cache, options.prefill);
-        shared_seconds += since(start);
-      }
-      // The last one may have the cache itself.
-      KvCache own = std::next(entry) == by_layer.end() ? std::move(cache) : cache.fork();
-      start = std::chrono::steady_clock::now();
-      const AnyDistiller distiller = method->options.kind == MethodKind::kFull
-                                         ? AnyDistiller()
-                                         : make_distiller(method->options.distill);
-      PrefillResult prefilled = lm_.finish_prefill(partial, own, distiller, options.prefill);
-      const double seconds = since(start);
-      nlohmann::json nll;
-      if (!sample.expected.empty() && settings_.ids_of)
-        nll = expected_nll(prefilled.last_hidden, own.fork(), settings_.ids_of(sample.expected));
-      GenerateResult result = generate_from(lm_, sample.ids, std::move(prefilled), own, options);
-      result.prefill_seconds += shared_seconds + seconds;
-      ReplyRecord record = record_of(sample, *method, result, true);
-      record.nll = std::move(nll);
-      done(std::move(record));
+      shared.seconds += timed([&] {
+        if (layer == lm_.layers() && !shared.full)
+          shared.full = lm_.finish_prefill(shared.partial, shared.cache, AnyDistiller(),
+                                           options.prefill, shared.notes);
+        else if (layer > shared.partial.layer && layer < lm_.layers())
+          lm_.run_to(shared.partial, layer, shared.cache, options.prefill, shared.notes);
+      });
+      done(answer_shared(sample, *method, shared, options));
     }
+  }
+
+  ReplyRecord answer_shared(const Sample& sample,
+                            const Method& method,
+                            Shared& shared,
+                            const GenerateOptions& options) const {
+    const c10::InferenceMode guard;
+    const MethodOptions& chosen = method.options;
+    KvCache own = shared.cache.fork();
+    if (is_gem_filter(chosen.kind)) {
+      GemFilterChoice choice;
+      const double seconds = timed([&] {
+        choice = gem_filter_from(lm_, shared.partial, own, chosen.gem_filter,
+                                 gem_filter_form(chosen.kind), options.prefill);
+      });
+      own = lm_.make_cache(1, sample.max_new_tokens);
+      GenerateResult result = answer_filtered(lm_, sample.ids, std::move(choice),
+                                              chosen.gem_filter.layer, options, own);
+      result.prefill_seconds += shared.seconds + seconds;
+      return record_of(sample, method, result, true);
+    }
+    MethodPolicies policies = make_policies(chosen);
+    PrefillResult prefilled;
+    double seconds = timed([&] {
+      if (chosen.kind == MethodKind::kH2o)
+        policies.cache_policy = cut_by_sums(shared, chosen.h2o, own);
+      else
+        shared.notes.replay(policies.cache_policy, own);
+      prefilled = shared.full ? *shared.full
+                              : lm_.finish_prefill(shared.partial, own, policies.distiller,
+                                                   options.prefill, policies.cache_policy);
+    });
+    if (chosen.kind == MethodKind::kH2o) seconds += shared.sum_seconds;
+    nlohmann::json nll;
+    if (!sample.expected.empty() && settings_.ids_of && evicts_prompt_only(policies.cache_policy))
+      nll = expected_nll(prefilled.last_hidden, own.fork(), settings_.ids_of(sample.expected));
+    GenerateResult result =
+        generate_from(lm_, sample.ids, std::move(prefilled), own, options, policies.cache_policy);
+    result.prefill_seconds += shared.seconds + seconds;
+    ReplyRecord record = record_of(sample, method, result, true);
+    record.nll = std::move(nll);
+    return record;
+  }
+
+  /// H2O of the whole prompt from sums that are made once, where attention over all of it is what
+  /// H2O takes its time for.
+  H2o cut_by_sums(Shared& shared, const H2oOptions& options, KvCache& cache) const {
+    if (!shared.sums) {
+      shared.sum_seconds = timed([&] {
+        constexpr std::int64_t kAll = std::numeric_limits<std::int32_t>::max();
+        shared.sums.emplace(H2oOptions{kAll, kAll});
+        shared.notes.replay(*shared.sums, shared.cache);
+      });
+    }
+    H2o policy = shared.sums->with(options);
+    for (const CacheProbe& probe : shared.notes.probes())
+      policy.cut(probe.row, probe.layer, cache.at(probe.row, probe.layer), probe.room);
+    return policy;
+  }
+
+  template <class Work>
+  double timed(const Work& work) const {  // seconds
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    synchronize(lm_.device());
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
   /// What a right reply's tokens surprise the model with, in nats each: finer than whether the

@@ -53,17 +53,20 @@ TEST_CASE("evaluate shares layers without changing a reply, and goes on where it
       "promptdistill-evaluate " + model->string() +
       " --task facts --lengths 300,400 --depths 2 --max-new-tokens 6 "
       "--profile " PROMPTDISTILL_PROFILES
-      "/smollm2-135m-instruct-three-stages.json --method snapkv:capacity=96 --sweep layer=14,20 "
-      "budget=32,64 ";
+      "/smollm2-135m-instruct-three-stages.json --method snapkv:capacity=96 "
+      "--method h2o:heavy=40,recent=24 --method streamingllm:recent=60 "
+      "--method fastkv:layer=15,rate=0.3,capacity=64 --method gemfilter:layer=13,tokens=64 "
+      "--method gemfilter-improved:layer=13,tokens=64 --sweep layer=14,20 "
+      "budget=32,64 "
+      "--against snapkv:capacity=96 ";
   const ProgramRun shared = shell(command + "--out shared"),
                    alone = shell(command + "--alone --out alone");
   INFO(shared.err << alone.err);
   REQUIRE(shared.code == 0);
   REQUIRE(alone.code == 0);
   auto replies = replies_of(shell, "shared"), others = replies_of(shell, "alone");
-  REQUIRE(replies.size() == 4 * 7);
+  REQUIRE(replies.size() == 4 * 12);
   REQUIRE(others.size() == replies.size());
-  int together = 0;
   for (const auto& [key, record] : replies) {
     INFO(key);
     const json& other = others.at(key);
@@ -72,9 +75,8 @@ TEST_CASE("evaluate shares layers without changing a reply, and goes on where it
       CHECK(record.at(field) == other.at(field));
     CHECK(record.at("prefill").get<double>() > 0);
     CHECK_FALSE(other.at("shared").get<bool>());
-    together += record.at("shared").get<bool>() ? 1 : 0;
+    CHECK(record.at("shared").get<bool>());
   }
-  CHECK(together == 4 * 6);  // all but SnapKV
   for (const auto& [key, record] : replies) {
     if (record.at("method").get<std::string>().starts_with("snapkv")) {
       CHECK(record.at("kept").get<double>() == Approx(96 / record.at("tokens").get<double>()));
@@ -82,12 +84,21 @@ TEST_CASE("evaluate shares layers without changing a reply, and goes on where it
     }
   }
   const json summary = shell.read("shared/summary.json");
-  REQUIRE(summary.at("results").size() == 7);
+  REQUIRE(summary.at("results").size() == 12);
   CHECK(summary.at("results")[0].at("method") == "full");
   CHECK(summary.at("results")[0].at("against_full").is_null());
   CHECK(summary.at("results")[1].at("samples") == 4);
   CHECK(summary.at("results")[1].at("kept_share") < 1);
   CHECK_THAT(shared.out, Catch::Matchers::Contains("less full"));
+  CHECK_THAT(shared.out, Catch::Matchers::Contains("less snapkv:capacity=96 (95 %)"));
+  double less = 0;
+  for (const auto& [key, record] : replies) {
+    const std::string method = record.at("method");
+    const double score = record.at("score");
+    less += method == "full" ? score / 4 : method == "snapkv:capacity=96" ? -score / 4 : 0;
+  }
+  CHECK(summary.at("results")[0].at("against").at("snapkv:capacity=96").at("mean").get<double>() ==
+        Approx(less).margin(1e-9));
 
   // A crash in the middle of a line.
   const std::string whole = read_bytes(shell.folder / "shared/results.jsonl");
@@ -247,13 +258,18 @@ TEST_CASE("intervals hold the mean and shrink with samples", "[examples]") {
       if (full || i < 39) records.push_back(record);
     }
   }
-  const auto results = ex::aggregate(records, {"full", "other", "absent"});
+  const auto results = ex::aggregate(records, {"full", "other", "absent"}, {"other", "absent"});
   REQUIRE(results.size() == 2);
   CHECK(results[0].samples == 40);
   CHECK_FALSE(results[0].against_full);
   CHECK(results[1].samples == 39);
   CHECK(results[1].against_full->mean == Approx(-1.0 / 39));
   CHECK(results[1].against_full->high <= 0);  // pairs: it never gains
+  REQUIRE(results[0].against.size() == 2);
+  CHECK(results[0].against[0]->mean == Approx(1.0 / 39));
+  CHECK(results[0].against[0]->low >= 0);
+  CHECK_FALSE(results[0].against[1]);
+  CHECK_FALSE(results[1].against[0]);  // itself
   CHECK(*results[1].speed_up == Approx(2));
   CHECK(*results[1].recall == Approx(0.5));
 }

@@ -89,6 +89,29 @@ inline void check(const GemFilterOptions& options, std::optional<std::int64_t> l
                     options.pool);
 }
 
+/// The filter pass from a prefill that has run in front of a layer no later than the pass's own;
+/// the cache is a fork of what it made and of no use afterwards. For several settings that share
+/// the layers before. Throws what check and CausalLm::finish_prefill throw.
+inline GemFilterChoice gem_filter_from(const CausalLm& lm,
+                                       PartialPrefill partial,
+                                       KvCache& cache,
+                                       const GemFilterOptions& options,
+                                       GemFilterForm form,
+                                       PrefillOptions prefill) {
+  check(options, lm.layers());
+  const std::int64_t tokens = partial.ids.numel();
+  if (tokens <= options.tokens)
+    return {at::arange(tokens, at::TensorOptions(lm.device()).dtype(at::kLong)), {}};
+  prefill.placement = form == GemFilterForm::kAuthors ? Placement::kAfter : Placement::kBefore;
+  const detail::GemFilterPass pass(options);
+  try {
+    lm.finish_prefill(std::move(partial), cache, pass, prefill, pass);
+  } catch (const GemFilterChoice& choice) {
+    return choice;
+  }
+  TORCH_CHECK(false, "promptdistill: a prefill must ask a policy at the layer it selects at");
+}
+
 /// GemFilter (arXiv 2409.17422): the tokens of a prompt to generate from, at positions 0 to K - 1.
 /// Layers 0 to `layer` read the whole prompt and keep no cache; the `tokens` best by
 ///
@@ -102,19 +125,10 @@ inline GemFilterChoice gem_filter(const CausalLm& lm,
                                   const GemFilterOptions& options = {},
                                   GemFilterForm form = GemFilterForm::kImproved,
                                   PrefillOptions prefill = {}) {
-  check(options, lm.layers());
-  const auto tokens = static_cast<std::int64_t>(prompt.size());
-  if (tokens <= options.tokens)
-    return {at::arange(tokens, at::TensorOptions(lm.device()).dtype(at::kLong)), {}};
-  prefill.placement = form == GemFilterForm::kAuthors ? Placement::kAfter : Placement::kBefore;
-  const detail::GemFilterPass pass(options);
   KvCache cache = lm.make_cache();
-  try {
-    lm.prefill(at::tensor(prompt, at::kLong), {tokens}, cache, pass, prefill, pass);
-  } catch (const GemFilterChoice& choice) {
-    return choice;
-  }
-  TORCH_CHECK(false, "promptdistill: a prefill must ask a policy at the layer it selects at");
+  PartialPrefill begun =
+      lm.begin_prefill(at::tensor(prompt, at::kLong), {std::ssize(prompt)}, cache, prefill);
+  return gem_filter_from(lm, std::move(begun), cache, options, form, std::move(prefill));
 }
 
 }  // namespace promptdistill

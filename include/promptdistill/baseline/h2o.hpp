@@ -57,13 +57,27 @@ class H2o {
                                              probe.sliding_window);  // [G, rows]
     if (known > 0) sums.narrow(1, 0, known).add_(state.sums);
     state = {std::move(sums), probe.query_positions[-1].item<std::int64_t>(), probe.complete};
-    if (!probe.complete || rows <= options_.heavy + options_.recent) return;
-    const std::int64_t old = rows - options_.recent;
+    if (probe.complete) cut(probe.row, probe.layer, cache, probe.room);
+  }
+
+  /// The request so far under other options: for several settings that share a prompt, from one
+  /// with rows for all of it. cut() then evicts what evict() would have after the prompt.
+  H2o with(const H2oOptions& options) const {
+    H2o other(options);
+    other.states_ = states_;
+    return other;
+  }
+
+  /// Evicts from a row's cache of one layer by the sums so far; `room` as LayerCache::keep's.
+  void cut(std::int64_t row, std::int64_t layer, LayerCache& cache, std::int64_t room) {
+    State& state = states_.at({row, layer});
+    const std::int64_t rows = cache.rows(), old = rows - options_.recent;
+    if (rows <= options_.heavy + options_.recent) return;
     const at::Tensor best =
         std::get<0>(std::get<1>(state.sums.narrow(1, 0, old).topk(options_.heavy)).sort(-1));
     const at::Tensor newest = at::arange(old, rows, best.options());
     const at::Tensor kept = at::cat({best, newest.expand({best.size(0), options_.recent})}, 1);
-    cache.keep(kept, probe.room);
+    cache.keep(kept, room);
     state.sums = state.sums.gather(1, kept);
   }
 

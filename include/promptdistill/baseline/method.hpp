@@ -48,14 +48,13 @@ struct MethodOptions {
   FastKvOptions fast_kv;
 };
 
-namespace detail {
-
 /// The policies that a method runs a prompt with; GemFilter reads what it kept in full.
 struct MethodPolicies {
   AnyDistiller distiller;
   AnyCachePolicy cache_policy;
 };
 
+/// Throws c10::ValueError where a setting of the chosen method breaks its rule.
 inline MethodPolicies make_policies(const MethodOptions& method) {
   switch (method.kind) {
     case MethodKind::kPromptDistill:
@@ -83,8 +82,33 @@ inline bool is_gem_filter(MethodKind kind) {
   return kind == MethodKind::kGemFilter || kind == MethodKind::kGemFilterImproved;
 }
 
-/// The filter pass, then the kept tokens in full: seconds count both, the stage names the kept
-/// positions of the whole prompt. Nothing of the pass is held while the tokens are read.
+inline GemFilterForm gem_filter_form(MethodKind kind) {
+  return kind == MethodKind::kGemFilter ? GemFilterForm::kAuthors : GemFilterForm::kImproved;
+}
+
+/// Answers from what a filter pass kept of a prompt, read in full from an empty cache; the result
+/// names it as a stage, by its positions in the whole prompt.
+inline GenerateResult answer_filtered(const CausalLm& lm,
+                                      const std::vector<std::int64_t>& prompt,
+                                      GemFilterChoice choice,
+                                      std::int64_t layer,
+                                      const GenerateOptions& options,
+                                      KvCache& cache) {
+  const at::Tensor host = choice.positions.to(at::kCPU).contiguous();
+  std::vector<std::int64_t> kept;
+  for (std::int64_t i = 0; i < host.numel(); ++i)
+    kept.push_back(prompt[static_cast<std::size_t>(host.const_data_ptr<std::int64_t>()[i])]);
+  GenerateResult result = generate(lm, kept, cache, AnyDistiller(), options, AnyCachePolicy());
+  const std::int64_t count = choice.positions.numel();
+  result.stages.push_back(
+      {layer, std::move(choice.positions), {0, count}, {std::move(choice.scores)}});
+  return result;
+}
+
+namespace detail {
+
+/// The filter pass, then the kept tokens: seconds count both. Nothing of the pass is held while the
+/// tokens are read.
 inline GenerateResult run_gem_filter(const CausalLm& lm,
                                      const std::vector<std::int64_t>& prompt,
                                      const MethodOptions& method,
@@ -93,21 +117,12 @@ inline GenerateResult run_gem_filter(const CausalLm& lm,
   const auto start = std::chrono::steady_clock::now();
   PrefillOptions prefill = options.prefill;
   if (!prefill.max_new_tokens) prefill.max_new_tokens = options.max_new_tokens;
-  const auto form =
-      method.kind == MethodKind::kGemFilter ? GemFilterForm::kAuthors : GemFilterForm::kImproved;
-  GemFilterChoice choice = gem_filter(lm, prompt, method.gem_filter, form, std::move(prefill));
-  const at::Tensor host = choice.positions.to(at::kCPU).contiguous();
-  std::vector<std::int64_t> kept;
-  for (std::int64_t i = 0; i < host.numel(); ++i)
-    kept.push_back(prompt[static_cast<std::size_t>(host.const_data_ptr<std::int64_t>()[i])]);
+  GemFilterChoice choice =
+      gem_filter(lm, prompt, method.gem_filter, gem_filter_form(method.kind), std::move(prefill));
   const std::chrono::duration<double> filtering = std::chrono::steady_clock::now() - start;
-  GenerateResult result = generate(lm, kept, cache, AnyDistiller(), options, AnyCachePolicy());
+  GenerateResult result =
+      answer_filtered(lm, prompt, std::move(choice), method.gem_filter.layer, options, cache);
   result.prefill_seconds += filtering.count();
-  const std::int64_t count = choice.positions.numel();
-  result.stages.push_back({method.gem_filter.layer,
-                           std::move(choice.positions),
-                           {0, count},
-                           {std::move(choice.scores)}});
   return result;
 }
 
@@ -115,15 +130,15 @@ inline GenerateResult run_gem_filter(const CausalLm& lm,
 
 /// Throws c10::ValueError where a setting of the chosen method breaks its rule, whatever the model.
 inline void check_settings(const MethodOptions& method) {
-  if (detail::is_gem_filter(method.kind)) check(method.gem_filter);
-  detail::make_policies(method);
+  if (is_gem_filter(method.kind)) check(method.gem_filter);
+  make_policies(method);
 }
 
 /// The same, and throws c10::IndexError where the method does not fit a model of `layers` layers
 /// and `heads` query heads.
 inline void check(const MethodOptions& method, std::int64_t layers, std::int64_t heads) {
-  if (detail::is_gem_filter(method.kind)) check(method.gem_filter, layers);
-  detail::make_policies(method).distiller.check(layers, heads);
+  if (is_gem_filter(method.kind)) check(method.gem_filter, layers);
+  make_policies(method).distiller.check(layers, heads);
 }
 
 /// Answers one prompt by a method, from an empty cache. The result is generate's; GemFilter's names
@@ -134,9 +149,8 @@ inline GenerateResult run_method(const CausalLm& lm,
                                  const GenerateOptions& options,
                                  KvCache& cache) {
   check(method, lm.layers(), lm.config.num_attention_heads);
-  if (detail::is_gem_filter(method.kind))
-    return detail::run_gem_filter(lm, prompt, method, options, cache);
-  detail::MethodPolicies policies = detail::make_policies(method);
+  if (is_gem_filter(method.kind)) return detail::run_gem_filter(lm, prompt, method, options, cache);
+  MethodPolicies policies = make_policies(method);
   GenerateOptions chosen = options;
   chosen.prefill.placement =
       method.kind == MethodKind::kPromptDistill ? method.placement : Placement::kBefore;

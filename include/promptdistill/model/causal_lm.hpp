@@ -98,18 +98,19 @@ class CausalLm {
     return begin(ids, lengths, cache, options);
   }
 
-  /// Runs every token through the layers that are left before `layer`. Throws c10::IndexError where
-  /// it lies behind that layer or is not the model's.
+  /// Runs every token through the layers that are left before `layer`; a cache policy is asked in
+  /// them. Throws c10::IndexError where it lies behind that layer or is not the model's.
+  template <CachePolicy Eviction = KeepCache>
   void run_to(PartialPrefill& partial,
               std::int64_t layer,
               KvCache& cache,
-              const PrefillOptions& options = {}) const {
+              const PrefillOptions& options = {},
+              Eviction&& eviction = {}) const {
     const c10::InferenceMode guard;
     TORCH_CHECK_INDEX(layer >= partial.layer && layer < layers(),
                       "promptdistill: a prefill in front of layer ", partial.layer,
                       " can run to it or a later one of the model's ", layers(), ", got ", layer);
     const NoDistill policy;
-    KeepCache eviction;
     auto pass = make_pass(partial, cache, policy, eviction, options, true);
     partial.frame = partial.frame.with_hidden(pass.run_to(layer));
     partial.layer = layer;
