@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -58,6 +59,7 @@ void write_report(const ex::BenchReport& report, const std::filesystem::path& fo
   const std::vector<std::string> plots = ex::write_plots(ex::make_plots(report), folder, problem);
   ex::write_file(folder / "report.html", ex::render(report, plots));
   if (!problem.empty()) fmt::print(stderr, "promptdistill-bench: {}\n", problem);
+  std::fflush(stdout);  // the table comes first where both go to one file
   fmt::print(stderr, "report: {}\n", (folder / "report.html").string());
 }
 

@@ -279,7 +279,7 @@ inline Task infbench_task(const std::string& name, const FileTaskSettings& setti
        }},
       {"math_find", "first number", false,
        [](const std::string& reply, const Texts& r) {
-         return first_number_is(reply, r.front()) ? 1.0 : 0.0;
+         return first_decimal_is(reply, r.front()) ? 1.0 : 0.0;
        }},
       {"code_run", "last number", false,
        [](const std::string& reply, const Texts& r) {

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -143,6 +144,7 @@ void write_report(const ex::EvaluateFlags& flags,
       ex::render_evaluation(task.name + ": " + flags.model_dir.filename().string(), setting,
                             rows_of(results), pair_rows(results, flags.others()), records, heads,
                             results, pictures));
+  std::fflush(stdout);  // the table comes first where both go to one file
   fmt::print(stderr, "report: {}\n", (flags.out / "report.html").string());
 }
 

@@ -22,6 +22,7 @@
 #include "examples/common/plot.hpp"
 #include "examples/common/units.hpp"
 #include "examples/evaluate/aggregate.hpp"
+#include "examples/evaluate/score_strips.hpp"
 #include "promptdistill/baseline/method_text.hpp"
 #include "promptdistill/io/read_json.hpp"
 
@@ -129,6 +130,57 @@ inline Family family_of(const std::string& text) {
           layer, budget};
 }
 
+/// What a prompt's positions scored before every method's stages, and where its needles stand: of
+/// the longest prompt, there of the one whose first needle is nearest its middle. Empty without.
+inline std::string strips_of(const std::vector<ReplyRecord>& records,
+                             const std::vector<MethodResult>& results) {
+  const ReplyRecord* chosen = nullptr;
+  const auto off_centre = [](const ReplyRecord& record) {
+    return std::abs(record.needles.front().at(0).get<double>() - 0.5);
+  };
+  for (const ReplyRecord& record : records) {
+    if (record.strips.is_null() || record.needles.is_null()) continue;
+    if (chosen == nullptr || record.tokens > chosen->tokens + chosen->tokens / 20 ||
+        (record.tokens * 20 >= chosen->tokens * 19 && off_centre(record) < off_centre(*chosen)))
+      chosen = &record;
+  }
+  if (chosen == nullptr) return "";
+  std::string rows;
+  for (const MethodResult& result : results) {
+    for (const ReplyRecord& record : records) {
+      if (record.sample != chosen->sample || record.method != result.method ||
+          record.strips.is_null())
+        continue;
+      for (const auto& strip : record.strips.get<std::vector<ScoreStrip>>()) {
+        rows += fmt::format(
+            "<figure class=strip><figcaption>{}, layer {}</figcaption><svg viewBox=\"0 0 1000 40\" "
+            "preserveAspectRatio=none role=img>",
+            html::escape(result.method), strip.layer);
+        const double width = 1000.0 / static_cast<double>(strip.highest.size());
+        for (std::size_t i = 0; i < strip.highest.size(); ++i) {
+          if (strip.highest[i] < 0) continue;
+          const double height = 0.3 * strip.highest[i] + 1;
+          rows +=
+              fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"/>",
+                          static_cast<double>(i) * width, 31 - height, 0.85 * width, height);
+        }
+        for (const auto& needle : record.needles) {
+          const double begin = 1000 * needle.at(0).get<double>(),
+                       end = 1000 * needle.at(1).get<double>();
+          rows += fmt::format(
+              "<rect class=needle x=\"{:.1f}\" y=\"34\" width=\"{:.1f}\" height=\"5\"/>", begin,
+              std::max(end - begin, 4.0));
+        }
+        rows += "</svg></figure>\n";
+      }
+    }
+  }
+  return fmt::format(
+      "<h2>Highest scores over the positions of one prompt of {} tokens (sample {}); what must be "
+      "found is marked</h2>{}",
+      grouped(chosen->tokens), html::escape(chosen->sample), rows);
+}
+
 inline std::string table_of(const std::vector<std::vector<std::string>>& rows) {
   std::string out = "<table class=results>";
   for (const auto& row : rows) {
@@ -137,6 +189,23 @@ inline std::string table_of(const std::vector<std::vector<std::string>>& rows) {
       out += (&row == &rows.front() ? "<th>" : "<td>") + html::escape(cell);
   }
   return out + "</table>\n";
+}
+
+/// Of a plot's points those that none beats in both: further left and no lower, or higher and no
+/// further right.
+inline Plot::Curve front_of(const Plot& plot) {
+  std::vector<Plot::At> points;
+  for (const Plot::Curve& curve : plot.curves)
+    points.insert(points.end(), curve.points.begin(), curve.points.end());
+  std::sort(points.begin(), points.end(), [](const Plot::At& a, const Plot::At& b) {
+    return a.x < b.x || (a.x == b.x && a.y > b.y);
+  });
+  Plot::Curve front{"nothing better", {}};
+  for (const Plot::At& point : points) {
+    if (front.points.empty() || point.y > front.points.back().y)
+      front.points.push_back({point.x, point.y, point.y, point.y});
+  }
+  return front;
 }
 
 }  // namespace detail
@@ -192,6 +261,8 @@ inline std::vector<Plot> evaluation_plots(const std::vector<MethodResult>& resul
     add(layers, family.budget + " tokens", static_cast<double>(*family.layer), result.score);
     ticks.insert(static_cast<double>(*family.layer));
   }
+  if (Plot::Curve front = detail::front_of(time); front.points.size() > 1)
+    time.curves.push_back(std::move(front));
   layers.ticks.assign(ticks.begin(), ticks.end());
   for (Plot* plot : {&kept, &time, &layers}) {
     for (Plot::Curve& curve : plot->curves)
@@ -253,6 +324,7 @@ inline std::string render_evaluation(const std::string& title,
   }
   if (const auto rows = warning_rows(results); rows.size() > 1)
     body += "<h2>" + escape(kWarningTitle) + "</h2>" + detail::table_of(rows);
+  body += detail::strips_of(records, results);
   if (!heads.empty()) body += detail::head_map(heads);
   return fmt::format(R"(<!doctype html>
 <html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
@@ -263,7 +335,9 @@ table{{border-collapse:collapse;font-variant-numeric:tabular-nums}}svg{{max-widt
 .results td,.results th{{padding:3px 12px;text-align:right;border-bottom:1px solid #dde1e6}}
 th{{color:#5b636d;font-weight:500}}.results tr>:first-child{{text-align:left;padding-left:0;
 overflow-wrap:anywhere}}.maps{{display:flex;flex-wrap:wrap;gap:20px}}figure{{margin:0;max-width:560px}}
-figcaption{{font-size:13px;overflow-wrap:anywhere}}.heat td,.heat th{{padding:2px 8px;text-align:right}}
+figcaption{{font-size:13px;overflow-wrap:anywhere}}.strip{{max-width:none;margin:0 0 10px}}
+.strip svg{{display:block;width:100%;height:40px}}rect{{fill:#0072b2}}rect.needle{{fill:#d55e00}}
+.heat td,.heat th{{padding:2px 8px;text-align:right}}
 </style><h1>{0}</h1><p>{1}</p>
 {2})",
                      escape(title), escape(setting), body);

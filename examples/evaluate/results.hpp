@@ -23,6 +23,8 @@ struct ReplyRecord {
                                // of its rows in the cache
   nlohmann::json recall;       // share of the needles' tokens among them; null: not known
   nlohmann::json signals;      // SelectionSignals; null: a stage scored nothing or by raw logits
+  nlohmann::json strips;       // [ScoreStrip], of every stage that scored; null: none did
+  nlohmann::json needles;      // [[begin, end]], shares of the prompt; null: not known
   std::string reply;
   double score = 0;
   nlohmann::json nll;  // of the expected reply, a token's mean, in nats; null: not known
@@ -39,6 +41,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ReplyRecord,
                                                 kept,
                                                 recall,
                                                 signals,
+                                                strips,
+                                                needles,
                                                 reply,
                                                 score,
                                                 nll,

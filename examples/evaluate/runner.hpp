@@ -31,6 +31,7 @@
 #include "examples/common/selection_signals.hpp"
 #include "examples/evaluate/noted_probes.hpp"
 #include "examples/evaluate/results.hpp"
+#include "examples/evaluate/score_strips.hpp"
 #include "examples/evaluate/task.hpp"
 #include "promptdistill/baseline/gem_filter.hpp"
 #include "promptdistill/baseline/h2o.hpp"
@@ -292,6 +293,13 @@ class ReplyRunner {
       if (!sample.needles.empty()) record.recall = detail::share_within(kept, sample.needles);
       if (const auto signals = selection_signals(result.stages, record.tokens))
         record.signals = *signals;
+      if (const auto strips = score_strips(result.stages, record.tokens); !strips.empty())
+        record.strips = strips;
+      const auto share = [&](std::int64_t position) {
+        return static_cast<double>(position) / static_cast<double>(record.tokens);
+      };
+      for (const TokenRange& range : sample.needles)
+        record.needles.push_back({share(range.begin), share(range.end)});
     } else {
       // What a cache policy keeps differs from head to head: known is how much, not which tokens.
       record.kept = detail::mean_share(result.cache_rows, record.tokens);

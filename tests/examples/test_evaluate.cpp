@@ -21,7 +21,9 @@
 #include "examples/evaluate/aggregate.hpp"
 #include "examples/evaluate/file_tasks.hpp"
 #include "examples/evaluate/needle_tasks.hpp"
+#include "examples/evaluate/report.hpp"
 #include "examples/evaluate/ruler_tasks.hpp"
+#include "examples/evaluate/score_strips.hpp"
 #include "examples/evaluate/sweep.hpp"
 #include "tests/examples/shell.hpp"
 #include "tests/real_model.hpp"
@@ -323,6 +325,67 @@ TEST_CASE("a stage's scores say how sure it was", "[examples]") {
   CHECK(*warning.mass == 1);
   CHECK(*warning.entropy == 0.5);
   CHECK(*warning.cut == 0);
+}
+
+TEST_CASE("a report shows scores over the prompt, the front, and text as text", "[examples]") {
+  const auto stage = [](std::int64_t layer, at::Tensor scores, std::vector<std::int64_t> kept) {
+    const auto count = std::ssize(kept);
+    return StageRecord{layer, at::tensor(kept, at::kLong), {0, count}, {std::move(scores)}};
+  };
+  at::Tensor scores = at::zeros({200});
+  scores[21] = 4;  // of positions 20 and 21, the eleventh part
+  scores[199] = 1;
+  const auto strips = ex::score_strips(
+      {stage(2, scores, {0, 21, 199}), stage(5, at::tensor({-1.0F, 1.0F, 0.0F}), {21}),
+       stage(6, at::Tensor(), {21}), stage(7, at::zeros({1}), {21})},
+      200);
+  REQUIRE(strips.size() == 2);  // the others scored nothing, or everything alike
+  CHECK(strips[0].layer == 2);
+  REQUIRE(strips[0].highest.size() == 100);
+  CHECK(strips[0].highest[10] == 100);
+  CHECK(strips[0].highest[9] == 0);
+  CHECK(strips[0].highest[99] == 25);
+  CHECK(strips[1].highest[0] == 0);
+  CHECK(strips[1].highest[10] == 100);
+  CHECK(strips[1].highest[99] == 50);
+  CHECK(strips[1].highest[50] == -1);  // not live any more
+
+  ex::Plot plot;
+  plot.curves = {{"a", {{50, 60, 60, 60}, {100, 70, 70, 70}}},
+                 {"b", {{50, 50, 50, 50}, {30, 40, 40, 40}, {60, 60, 60, 60}}}};
+  const ex::Plot::Curve front = ex::detail::front_of(plot);
+  REQUIRE(front.points.size() == 3);
+  CHECK(front.points[0].x == 30);
+  CHECK(front.points[1].x == 50);
+  CHECK(front.points[1].y == 60);
+  CHECK(front.points[2].x == 100);
+
+  std::vector<ex::ReplyRecord> records;
+  for (const std::int64_t tokens : {200, 100}) {
+    for (const char* method : {"full", "promptdistill:stages=2:3"}) {
+      ex::ReplyRecord record;
+      record.sample = "<" + std::to_string(tokens) + ">";
+      record.method = method;
+      record.tokens = tokens;
+      record.about = {{"length", tokens}, {"depth", 10}, {"kind", "a<b"}};
+      record.prefill = 1;
+      if (record.method != "full") {
+        record.strips = strips;
+        record.needles = nlohmann::json::array({{0.1, 0.11}});
+      }
+      records.push_back(record);
+    }
+  }
+  const auto results = ex::aggregate(records, {"full", "promptdistill:stages=2:3"});
+  const std::string page = ex::render_evaluation("<title>", "a & b", {{"method", "<th>"}},
+                                                 {{"method"}}, records, {}, results, {});
+  for (const char* wanted :
+       {"&lt;title&gt;", "a &amp; b", "&lt;th&gt;", "a&lt;b", "of 200 tokens (sample &lt;200&gt;)",
+        "promptdistill:stages=2:3, layer 5", "class=needle x=\"100.0\""})
+    CHECK_THAT(page, Catch::Matchers::Contains(wanted));
+  CHECK(page.find("<title>&lt;") != std::string::npos);
+  CHECK(page.find("<200>") == std::string::npos);
+  CHECK(page.find("Scores on the same prompts") == std::string::npos);
 }
 
 TEST_CASE("planted tasks hide what they ask for where they say", "[examples][real]") {

@@ -38,11 +38,20 @@ TEST_CASE("metrics equal the packages and definitions they restate", "[examples]
       score = retrieval(reply, text, text.starts_with("P") ? "Paragraph " : "段落");
     if (metric == "string_share")
       score = string_share(reply, reference.get<std::vector<std::string>>());
+    const auto texts = reference.is_array() ? reference.get<std::vector<std::string>>()
+                                            : std::vector<std::string>();
+    if (metric == "kv_retrieval") score = has_value(reply, text);
+    if (metric == "passkey") score = first_number_is(reply, text);
+    if (metric == "math_find") score = first_decimal_is(reply, text);
+    if (metric == "code_run") score = last_integer_is(reply, text);
+    if (metric == "code_debug") score = names_option(reply, texts.at(1), texts.at(0));
+    if (metric == "choice") score = chooses(reply, texts.at(1), texts.at(0));
+    if (metric == "dialogue") score = names_speaker(reply, texts);
     INFO(pair.dump());
     CHECK(std::abs(score - pair.at("score").get<double>()) < 1e-9);
     ++seen[metric];
   }
-  CHECK(seen.size() == 7);
+  CHECK(seen.size() == 14);
   for (const auto& [metric, count] : seen) CHECK(count >= 200);
 }
 
@@ -79,6 +88,8 @@ TEST_CASE("InfiniteBench's answers are found where the benchmark looks", "[examp
   CHECK(last_integer_is("`7`\n", "7"));
   CHECK_FALSE(last_integer_is("7 apples", "7"));
   CHECK_FALSE(last_integer_is("", "7"));
+  CHECK_FALSE(first_decimal_is("12.5", "12"));
+  CHECK(first_decimal_is("12.50 or 3", "12.5"));
   CHECK(last_integer_is("007", "7"));
   CHECK(names_option("B. because", "B", "f"));
   CHECK(names_option("The correct answer is: find_path", "C", "find_path"));

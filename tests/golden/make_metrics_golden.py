@@ -5,8 +5,8 @@
     pip install rouge==1.0.1 fuzzywuzzy==0.18.0     (without python-Levenshtein, which scores otherwise)
     python make_metrics_golden.py OUT.json
 
-rouge_l and edit_similarity are the packages' own results; the others are LongBench's and RULER's definitions, written
-here in Python, whose str methods and re are part of them. Same versions, same bytes.
+rouge_l and edit_similarity are the packages' own results; the others are LongBench's, RULER's and InfiniteBench's
+definitions, written here in Python, whose str methods and re are part of them. Same versions, same bytes.
 """
 import collections
 import json
@@ -107,6 +107,97 @@ def string_share(reply, references):
     return sum(wanted.lower() in reply.lower() for wanted in references) / len(references)
 
 
+def spaced(reply, characters):
+    return "".join(" " if c in characters else c for c in reply)
+
+
+def kv_retrieval(reply, answer):
+    return float(answer in spaced(reply, "\n:\"'.,?!{}").split())
+
+
+def passkey(reply, answer):
+    return float((re.findall("[0-9]+", reply) or [None])[0] == answer)
+
+
+def math_find(reply, answer):
+    found = re.search(r"\d+\.\d+|\d+", reply)
+    return float(found is not None and float(found[0]) == float(answer))
+
+
+def code_run(reply, answer):
+    try:
+        return float(int(spaced(reply.strip(), "\n.`'\":").split()[-1]) == int(answer))
+    except (IndexError, ValueError):
+        return 0.0
+
+
+def follows(reply, phrases, wanted):
+    """Whether one of `wanted` stands a character behind the first phrase that occurs; None where none does."""
+    for phrase in phrases:
+        before, found, behind = reply.partition(phrase)
+        if found:
+            return len(behind) > 0 and behind[1:].startswith(tuple(wanted))
+    return None
+
+
+def code_debug(reply, reference):
+    name, letter = reference
+    reply = reply.strip()
+    if reply.startswith((letter + ".", letter + ":")):
+        return 1.0
+    reply = re.sub("[Oo]ption", " ", spaced(reply, "\n`'\"-*"))
+    return float(bool(follows(re.sub(" +", " ", reply), ["answer is:", "is:", "answer:"], [letter, name])))
+
+
+def choice(reply, reference):
+    reply = reply.strip()
+    if not reply:
+        return 0.0
+    if reply[0] in "ABCD":
+        return float(reply[0] in reference)
+    if reply in reference:
+        return 1.0
+    reply = re.sub(" +", " ", spaced(reply, "\n\"'.,?!{}"))
+    told = follows(reply, ["answer is:", "answer:", "answer is", "option is"], reference)
+    if told is not None:
+        return float(told)
+    return float(next((word for word in reply.split() if word in "ABCD"), None) in reference)
+
+
+def dialogue(reply, names):
+    words = [word.upper() for word in spaced(reply, "\n:\"'.,?!{}").split()]
+    return float(any(name.upper() in words for name in names))
+
+
+def infinite_bench(rng, add):
+    parts = """the answer is: answer: is: Answer option Option The correct is A B C D A. B: C. AB - * ' " ` ( ) { } , . ?
+    the river find_path Rachel RACHEL Ray Rachelle's 42 7 3.5 3.50 12. .5 -7 007 1847 it\n\n and\n 0a-1b key: 0a-1b
+    """.replace("answer is:", "answer_is:").split(" ")
+    parts = [part.strip("\n ") + ("\n" if "\n" in part else "") for part in parts if part.strip()]
+    for _ in range(210):
+        reply = "".join(rng.choice(parts).replace("_is:", " is:") + rng.choice([" "] * 6 + ["", "  ", "\n"])
+                        for _ in range(rng.randrange(8)))
+        letter = rng.choice("ABCD")
+        option = rng.choice(["find_path", "the river", "Rachel"])
+        wanted = rng.choice(["answer is: ", "is: ", "answer: ", "option is ", "answer is "])
+        told = rng.choice(["", reply + " "]) + wanted + rng.choice([letter, option, letter + ".", "maybe " + letter])
+        said = rng.choice([reply, told, told + " " + reply, option, letter, letter + ": " + reply])
+        add("kv_retrieval", reply, "0a-1b", kv_retrieval(reply, "0a-1b"))
+        number = rng.choice(["42", "7", "1847", "3"])
+        number_reply = reply + rng.choice(["", number, " " + number, " " + number + "."])
+        add("passkey", number_reply, number, passkey(number_reply, number))
+        decimal = rng.choice(["42", "7", "3.5", "12.25", "0.5"])
+        decimal_reply = re.sub(r"\d", "", reply) + rng.choice(["", decimal, decimal + "0", decimal + "1", decimal + "."])
+        add("math_find", decimal_reply, decimal, math_find(decimal_reply, decimal))
+        number = rng.choice(["42", "-7", "7", "0"])
+        run_reply = reply + rng.choice(["", number, "`" + number + "`.", "0" + number, "+" + number, number + "\n"])
+        add("code_run", run_reply, number, code_run(run_reply, number))
+        add("code_debug", said, [option, letter], code_debug(said, [option, letter]))
+        add("choice", said, [option, letter], choice(said, [option, letter]))
+        names = rng.choice([["RACHEL"], ["Ray", "Rachelle"], ["river", "nobody"]])
+        add("dialogue", reply, names, dialogue(reply, names))
+
+
 def main(path):
     rng, pairs = random.Random(6), []
 
@@ -132,6 +223,7 @@ def main(path):
         references = rng.sample(WORDS, 3)
         reply += " " + rng.choice(references).upper()
         add("string_share", reply, references, string_share(reply, references))
+    infinite_bench(random.Random(7), add)
     with open(path, "w", encoding="utf-8") as file:
         json.dump({"classes": CLASSES, "pairs": pairs}, file, ensure_ascii=False, indent=0)
         file.write("\n")
