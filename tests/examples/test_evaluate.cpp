@@ -21,11 +21,16 @@
 #include "examples/evaluate/aggregate.hpp"
 #include "examples/evaluate/file_tasks.hpp"
 #include "examples/evaluate/needle_tasks.hpp"
+#include "examples/evaluate/noted_probes.hpp"
 #include "examples/evaluate/report.hpp"
 #include "examples/evaluate/ruler_tasks.hpp"
 #include "examples/evaluate/score_strips.hpp"
 #include "examples/evaluate/sweep.hpp"
+#include "promptdistill/baseline/h2o.hpp"
+#include "promptdistill/baseline/snap_kv.hpp"
+#include "promptdistill/baseline/streaming_llm.hpp"
 #include "tests/examples/shell.hpp"
+#include "tests/io/tiny_lm.hpp"
 #include "tests/real_model.hpp"
 
 namespace promptdistill::test {
@@ -325,6 +330,37 @@ TEST_CASE("a stage's scores say how sure it was", "[examples]") {
   CHECK(*warning.mass == 1);
   CHECK(*warning.entropy == 0.5);
   CHECK(*warning.cut == 0);
+}
+
+TEST_CASE("what cache policies are asked in a prefill can be asked afterwards", "[examples]") {
+  const CausalLm lm = tiny("tiny-llama3rope", at::kFloat);
+  std::mt19937_64 random(8);
+  const Ids ids = random_ids(random, 90, lm.config.vocab_size);
+  const auto check = [&](auto policy, std::int64_t queries, auto&& replay) {
+    KvCache then = lm.make_cache(1, 4), later = lm.make_cache(1, 4);
+    prefill_one(lm, ids, then, NoDistill{}, {}, policy);
+    ex::NotedProbes notes(queries);
+    prefill_one(lm, ids, later, NoDistill{}, {}, notes);
+    REQUIRE(later.at(0, 0).rows() == 90);
+    replay(notes, later);
+    for (std::int64_t l = 0; l < lm.layers(); ++l)
+      CHECK(at::equal(later.at(0, l).positions(), then.at(0, l).positions()));
+  };
+  const auto at_once = [](auto policy) {
+    return
+        [=](const ex::NotedProbes& notes, KvCache& cache) mutable { notes.replay(policy, cache); };
+  };
+  const SnapKv snap({.capacity = 32, .window = 8, .pool = 5});
+  check(snap, 8, at_once(snap));
+  const StreamingLlm streaming({.sinks = 2, .recent = 30});
+  check(streaming, 1, at_once(streaming));
+  check(H2o({.heavy = 12, .recent = 8}), 90, [](const ex::NotedProbes& notes, KvCache& cache) {
+    H2o all({.heavy = 1000, .recent = 1000});
+    notes.replay(all, cache);
+    H2o cut = all.with({.heavy = 12, .recent = 8});
+    for (const CacheProbe& probe : notes.probes())
+      cut.cut(probe.row, probe.layer, cache.at(probe.row, probe.layer), probe.room);
+  });
 }
 
 TEST_CASE("a report shows scores over the prompt, the front, and text as text", "[examples]") {
