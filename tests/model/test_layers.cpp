@@ -52,7 +52,8 @@ TEST_CASE("angles follow the formula at any position", "[model]") {
 TEST_CASE("llama3 slows long waves, leaves short ones and blends between", "[model]") {
   const auto plain = naive_frequencies(rope_config(RopeConfig::Type::kDefault, 500000, 128));
   const ModelConfig config = rope_config(RopeConfig::Type::kLlama3, 500000, 128);
-  const RotaryAngles one = Rope(config, at::kCPU).at_positions(at::tensor({std::int64_t{1}}, at::kLong), at::kFloat, 0);
+  const RotaryAngles one =
+      Rope(config, at::kCPU).at_positions(at::tensor({std::int64_t{1}}, at::kLong), at::kFloat, 0);
   int kept = 0, slowed = 0, between = 0;
   for (std::size_t i = 0; i < plain.size(); ++i) {
     const double ratio =
@@ -77,7 +78,8 @@ TEST_CASE("rotation turns the half-split pairs and keeps their length", "[model]
   const auto dtype = GENERATE(at::kFloat, at::kBFloat16);
   const ModelConfig config = rope_config(RopeConfig::Type::kDefault, 100, size);
   const Ids positions{0, 3, 50, 51};
-  const RotaryAngles angles = Rope(config, at::kCPU).at_positions(at::tensor(positions, at::kLong), dtype, 0);
+  const RotaryAngles angles =
+      Rope(config, at::kCPU).at_positions(at::tensor(positions, at::kLong), dtype, 0);
   const at::Tensor x = at::randn({4, 2, size}).to(dtype), y = angles.rotate_(x.clone());
   const std::vector<double> frequencies = naive_frequencies(config);
   const auto f = at::tensor(frequencies, at::kDouble);
