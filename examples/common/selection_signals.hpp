@@ -25,21 +25,41 @@ struct SelectionSignals {
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SelectionSignals, mass, entropy, cut)
 
+/// A stage that scored, on the host.
+struct ScoredStage {
+  std::int64_t layer;
+  at::Tensor positions;  // [T] int64: of the tokens in front of it, which the one before it kept
+  at::Tensor scores;     // [T] float64
+  at::Tensor kept;       // int64: positions of those that stayed
+};
+
+/// Those of one prompt of `tokens` tokens.
+inline std::vector<ScoredStage> scored_stages(const std::vector<StageRecord>& stages,
+                                              std::int64_t tokens) {
+  std::vector<ScoredStage> scored;
+  at::Tensor live = at::arange(tokens, at::kLong);
+  for (const StageRecord& stage : stages) {
+    const at::Tensor kept = stage.kept_positions.to(at::kCPU).contiguous();
+    if (stage.scores.front().defined())
+      scored.push_back(
+          {stage.layer, live, stage.scores.front().to(at::kCPU, at::kDouble).contiguous(), kept});
+    live = kept;
+  }
+  return scored;
+}
+
 /// Of one prompt of `tokens` tokens. Empty where nothing was scored, or by raw logits, which are no
 /// shares of anything.
 inline std::optional<SelectionSignals> selection_signals(const std::vector<StageRecord>& stages,
                                                          std::int64_t tokens) {
   std::optional<SelectionSignals> worst;
-  at::Tensor live;  // positions in front of the stage
-  for (const StageRecord& stage : stages) {
-    const at::Tensor before = live.defined() ? live : at::arange(tokens, at::kLong);
-    live = stage.kept_positions.to(at::kCPU);
-    if (!stage.scores.front().defined()) continue;
-    const at::Tensor scores = stage.scores.front().to(at::kCPU, at::kDouble);
+  for (const ScoredStage& stage : scored_stages(stages, tokens)) {
+    const at::Tensor& scores = stage.scores;
     const double sum = scores.sum().item<double>();
     if (scores.min().item<double>() < 0 || !(sum > 0)) return {};
     const at::Tensor kept =
-        at::zeros({scores.numel()}, at::kBool).index_fill_(0, at::searchsorted(before, live), true);
+        at::zeros({scores.numel()}, at::kBool)
+            .index_fill_(0, at::searchsorted(stage.positions, stage.kept), true);
     const at::Tensor share = scores / sum;
     const double mass = share.masked_select(kept).sum().item<double>(),
                  entropy = -share.xlogy(share).sum().item<double>() /

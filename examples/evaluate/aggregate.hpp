@@ -99,6 +99,18 @@ class WarningCounts {
   Signals lost_, right_;
 };
 
+using BySample = std::map<std::string, const ReplyRecord*>;
+
+/// Scores of one method less another's on the samples that both have.
+inline std::vector<double> differences(const BySample& own, const BySample& theirs) {
+  std::vector<double> less;
+  for (const auto& [sample, record] : own) {
+    const auto other = theirs.find(sample);
+    if (other != theirs.end()) less.push_back(record->score - other->second->score);
+  }
+  return less;
+}
+
 }  // namespace detail
 
 /// The results of each method, in the order given. Full attention is what others are compared with,
@@ -106,7 +118,7 @@ class WarningCounts {
 inline std::vector<MethodResult> aggregate(const std::vector<ReplyRecord>& records,
                                            const std::vector<std::string>& methods,
                                            const std::vector<std::string>& others = {}) {
-  std::map<std::string, std::map<std::string, const ReplyRecord*>> by_method;
+  std::map<std::string, detail::BySample> by_method;
   for (const ReplyRecord& record : records) by_method[record.method][record.sample] = &record;
   const auto full = by_method.find("full");
   std::vector<MethodResult> out;
@@ -115,7 +127,7 @@ inline std::vector<MethodResult> aggregate(const std::vector<ReplyRecord>& recor
     if (found == by_method.end()) continue;
     MethodResult result;
     result.method = method;
-    std::vector<double> scores, differences, recalls, kept, ratios, bytes;
+    std::vector<double> scores, recalls, kept, ratios, bytes;
     detail::WarningCounts warnings;
     for (const auto& [sample, record] : found->second) {
       scores.push_back(record->score);
@@ -125,23 +137,19 @@ inline std::vector<MethodResult> aggregate(const std::vector<ReplyRecord>& recor
       if (full == by_method.end()) continue;
       const auto other = full->second.find(sample);
       if (other == full->second.end()) continue;
-      differences.push_back(record->score - other->second->score);
       warnings.add(*record, other->second->score);
       ratios.push_back(other->second->prefill / record->prefill);
     }
     result.samples = scores.size();
     result.score = bootstrap(scores);
-    if (!differences.empty() && method != "full") result.against_full = bootstrap(differences);
-    for (const std::string& other : others) {
-      std::vector<double> less;
-      if (const auto rival = by_method.find(other); rival != by_method.end() && rival != found) {
-        for (const auto& [sample, record] : found->second) {
-          const auto theirs = rival->second.find(sample);
-          if (theirs != rival->second.end()) less.push_back(record->score - theirs->second->score);
-        }
-      }
-      result.against.push_back(less.empty() ? std::nullopt : std::optional(bootstrap(less)));
-    }
+    const auto against = [&](const std::string& other) -> std::optional<Interval> {
+      const auto rival = by_method.find(other);
+      if (rival == by_method.end() || rival == found) return {};
+      const std::vector<double> less = detail::differences(found->second, rival->second);
+      return less.empty() ? std::nullopt : std::optional(bootstrap(less));
+    };
+    result.against_full = against("full");
+    for (const std::string& other : others) result.against.push_back(against(other));
     if (!recalls.empty()) result.recall = mean_of(recalls);
     result.warning = warnings.result();
     result.kept = mean_of(kept);

@@ -131,6 +131,7 @@ std::vector<std::vector<std::string>> pair_rows(const std::vector<ex::MethodResu
 void write_report(const ex::EvaluateFlags& flags,
                   const ex::Task& task,
                   const std::string& setting,
+                  const std::vector<std::vector<std::string>>& pairs,
                   const std::vector<ex::ReplyRecord>& records,
                   const std::vector<ex::HeadRecord>& heads,
                   const std::vector<ex::MethodResult>& results) {
@@ -142,8 +143,7 @@ void write_report(const ex::EvaluateFlags& flags,
   ex::write_file(
       flags.out / "report.html",
       ex::render_evaluation(task.name + ": " + flags.model_dir.filename().string(), setting,
-                            rows_of(results), pair_rows(results, flags.others()), records, heads,
-                            results, pictures));
+                            rows_of(results), pairs, records, heads, results, pictures));
   std::fflush(stdout);  // the table comes first where both go to one file
   fmt::print(stderr, "report: {}\n", (flags.out / "report.html").string());
 }
@@ -247,9 +247,10 @@ void run(const ex::EvaluateFlags& flags) {
   std::erase_if(records,
                 [&](const ex::ReplyRecord& each) { return !samples.contains(each.sample); });
   std::erase_if(heads, [&](const ex::HeadRecord& each) { return !samples.contains(each.sample); });
+  const std::vector<std::string> others = flags.others();
   std::vector<std::string> names;
   for (const ex::Method& method : methods) names.push_back(to_string(method.options));
-  const std::vector<ex::MethodResult> results = ex::aggregate(records, names, flags.others());
+  const std::vector<ex::MethodResult> results = ex::aggregate(records, names, others);
   const std::vector<std::vector<std::string>> rows = rows_of(results);
   const auto text_of = [](const std::vector<std::vector<std::string>>& of) {
     ex::Table table(of.front());
@@ -260,17 +261,17 @@ void run(const ex::EvaluateFlags& flags) {
       fmt::format("{}, {}, {} samples; score: {}, %", flags.model_dir.filename().string(),
                   ex::dtype_name(lm.dtype()), task.size, task.metric);
   fmt::print("{}: {}\n{}", task.name, setting, text_of(rows));
-  if (!flags.against.empty())
-    fmt::print("\nScores on the same prompts\n{}", text_of(pair_rows(results, flags.others())));
+  const std::vector<std::vector<std::string>> pairs = pair_rows(results, others);
+  if (!others.empty()) fmt::print("\nScores on the same prompts\n{}", text_of(pairs));
   if (const auto warnings = ex::warning_rows(results); warnings.size() > 1)
     fmt::print("\n{}\n{}", ex::kWarningTitle, text_of(warnings));
   json summary = header_of(flags, task, lm);
   summary["machine"] = ex::describe_machine(lm.device());
   summary["metric"] = task.metric;
   for (const ex::MethodResult& result : results)
-    summary["results"].push_back(to_json(result, flags.others()));
+    summary["results"].push_back(to_json(result, others));
   ex::write_file(flags.out / "summary.json", summary.dump(2) + "\n");
-  write_report(flags, task, setting, records, heads, results);
+  write_report(flags, task, setting, pairs, records, heads, results);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "examples/common/selection_signals.hpp"
 #include "promptdistill/model/forward_pass.hpp"
 
 namespace promptdistill::examples {
@@ -28,23 +29,18 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ScoreStrip, layer, highest)
 
 inline constexpr std::int64_t kStripBins = 100;
 
-/// One for every stage that scored. Scores before a stage are of the tokens that the one before it
-/// kept.
+/// One for every stage that scored.
 inline std::vector<ScoreStrip> score_strips(const std::vector<StageRecord>& stages,
                                             std::int64_t tokens) {
   std::vector<ScoreStrip> strips;
-  at::Tensor live;  // positions in front of the stage
-  for (const StageRecord& stage : stages) {
-    const at::Tensor before = live.defined() ? live : at::arange(tokens, at::kLong);
-    live = stage.kept_positions.to(at::kCPU);
-    if (!stage.scores.front().defined()) continue;
-    const at::Tensor scores = stage.scores.front().to(at::kCPU, at::kDouble).contiguous(),
-                     positions = before.contiguous();
+  for (const ScoredStage& stage : scored_stages(stages, tokens)) {
+    const at::Tensor& scores = stage.scores;
     const double low = scores.min().item<double>(), high = scores.max().item<double>();
     if (!(high > low) || !std::isfinite(high - low)) continue;
     ScoreStrip strip{stage.layer, std::vector<int>(static_cast<std::size_t>(kStripBins), -1)};
     for (std::int64_t t = 0; t < scores.numel(); ++t) {
-      const std::int64_t bin = positions.const_data_ptr<std::int64_t>()[t] * kStripBins / tokens;
+      const std::int64_t bin =
+          stage.positions.const_data_ptr<std::int64_t>()[t] * kStripBins / tokens;
       const double share = (scores.const_data_ptr<double>()[t] - low) / (high - low);
       int& highest = strip.highest[static_cast<std::size_t>(bin)];
       highest = std::max(highest, static_cast<int>(std::lround(100 * share)));
