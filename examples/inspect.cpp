@@ -240,10 +240,10 @@ std::string settings_text(const ex::DistillSettings& settings) {
     text += options.truncated_stages == pd::kTruncateAll
                 ? ", all cut the caches"
                 : fmt::format(", {} cut the caches", options.truncated_stages);
-  text += options.scorer == pd::ScorerKind::kLast
-              ? "; scored by the last query"
-              : fmt::format("; scored by the last {} queries{}", options.window,
-                            options.scorer == pd::ScorerKind::kRawWindow ? "' raw logits" : "");
+  text += pd::has_window(options.scorer)
+              ? fmt::format("; scored by the last {} queries{}", options.window,
+                            options.scorer == pd::ScorerKind::kRawWindow ? "' raw logits" : "")
+              : "; scored by the last query";
   if (options.skip_last > 0) text += fmt::format(" before the last {} tokens", options.skip_last);
   if (options.protect_first > 0)
     text += fmt::format("; the first {} tokens protected", options.protect_first);

@@ -31,17 +31,17 @@ struct DistillSettings {
 };
 
 inline nlohmann::json to_json(const DistillOptions& options) {
-  return {{"stages", to_string(options.stages)},
-          {"truncate", options.truncated_stages == kTruncateAll
-                           ? nlohmann::json("all")
-                           : nlohmann::json(options.truncated_stages)},
-          {"scorer", to_string(options.scorer)},
-          {"window",
-           options.scorer != ScorerKind::kLast ? nlohmann::json(options.window) : nlohmann::json()},
-          {"skip_last", options.skip_last},
-          {"heads", to_string(options.heads)},
-          {"pool", options.pool},
-          {"protect_first", options.protect_first}};
+  return {
+      {"stages", to_string(options.stages)},
+      {"truncate", options.truncated_stages == kTruncateAll
+                       ? nlohmann::json("all")
+                       : nlohmann::json(options.truncated_stages)},
+      {"scorer", to_string(options.scorer)},
+      {"window", has_window(options.scorer) ? nlohmann::json(options.window) : nlohmann::json()},
+      {"skip_last", options.skip_last},
+      {"heads", to_string(options.heads)},
+      {"pool", options.pool},
+      {"protect_first", options.protect_first}};
 }
 
 /// Reads a profile and refuses one that was made for another checkpoint than that in `model_dir`.
@@ -145,7 +145,7 @@ struct DistillFlags {
           "--truncate, --scorer, --window, --skip-last, --heads, --pool and --protect-first need "
           "--stages or --profile");
     }
-    if (window && options.scorer == ScorerKind::kLast)
+    if (window && !has_window(options.scorer))
       throw UsageError("--window needs --scorer window or raw");
     return settings;
   }

@@ -94,7 +94,7 @@ inline std::vector<Method> sweep(const MethodOptions& base, const std::vector<Sw
           promptdistill::detail::read_setting(value, "--sweep's " + key, setting);
         });
         if (!found) throw UsageError("--sweep: promptdistill has no setting '" + key + "'");
-        if (key == "window" && method.distill.scorer == ScorerKind::kLast)
+        if (key == "window" && !has_window(method.distill.scorer))
           method.distill.scorer = ScorerKind::kWindow;
       }
       if (method.distill.stages.empty())

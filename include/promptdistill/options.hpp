@@ -36,6 +36,9 @@ enum class ScorerKind {
   kRawWindow,  // RawWindowScorer
 };
 
+/// Whether DistillOptions::window is of this scorer.
+inline bool has_window(ScorerKind scorer) { return scorer != ScorerKind::kLast; }
+
 /// Everything that makes a distiller. The defaults are the paper's, with no stage.
 struct DistillOptions {
   std::vector<Stage> stages;
@@ -50,7 +53,7 @@ struct DistillOptions {
 
 /// Queries that score, and after them those that only stay.
 inline std::int64_t scoring_tail(const DistillOptions& options) {
-  return (options.scorer == ScorerKind::kLast ? 1 : options.window) + options.skip_last;
+  return (has_window(options.scorer) ? options.window : 1) + options.skip_last;
 }
 
 /// Throws c10::ValueError on a setting that breaks its rule; without stages the result keeps every

@@ -160,7 +160,7 @@ inline void read_setting(const std::string& text, const std::string& what, PoolK
 /// Whether the other settings leave this one something to do.
 inline bool matters(const MethodOptions& method, std::string_view key) {
   return method.kind != MethodKind::kPromptDistill || key != "window" ||
-         method.distill.scorer != ScorerKind::kLast;
+         has_window(method.distill.scorer);
 }
 
 /// "a=1,b=2:3,4" -> {a, 1}, {b, 2:3,4}: a comma begins a setting where a key and = follow.
