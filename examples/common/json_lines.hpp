@@ -50,8 +50,8 @@ class JsonLines {
     const std::uintmax_t whole = read_json_lines(
         path_,
         [&](const nlohmann::json& line) {
-          if (checked) return read(line);
-          check_header(line.at("header"), header);
+          if (checked && !line.contains("header")) return read(line);
+          check_header(line.at("header"), header);  // again where files were put together
           checked = true;
         },
         /*whole_lines=*/true);

@@ -8,12 +8,17 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "examples/common/methods.hpp"
@@ -27,9 +32,20 @@
 
 namespace promptdistill::examples {
 
+/// "I/N": {I, N} with 1 <= I <= N.
+inline std::optional<std::pair<std::size_t, std::size_t>> parse_part(std::string_view text) {
+  std::size_t first = 0, of = 0;
+  const char* const end = text.data() + text.size();
+  const auto [slash, bad] = std::from_chars(text.data(), end, first);
+  if (bad != std::errc() || slash == end || *slash != '/') return {};
+  const auto [rest, wrong] = std::from_chars(slash + 1, end, of);
+  if (wrong != std::errc() || rest != end || first < 1 || first > of) return {};
+  return std::pair{first, of};
+}
+
 struct EvaluateFlags {
   std::filesystem::path model_dir, out, data;
-  std::string task;
+  std::string task, part;
   std::string needle =
       "The best thing to do in San Francisco is eat a sandwich and sit in Dolores Park on a sunny "
       "day.";
@@ -102,6 +118,17 @@ struct EvaluateFlags {
         ->check(at_least(1))
         ->capture_default_str()
         ->group("Methods (full attention is always one)");
+    app.add_option("--part", part,
+                   "only every Nth sample from the Ith on, for N machines or processes at once, "
+                   "each with its own --out; then put their results.jsonl together and run the "
+                   "whole over that")
+        ->option_text("I/N")
+        ->check(CLI::Validator(
+            [](const std::string& text) {
+              return parse_part(text) ? "" : "must be I/N with 1 <= I <= N, as 1/2";
+            },
+            ""))
+        ->group("Running");
     app.add_flag("--alone", alone,
                  "run every setting from the prompt's start, even where the layers before a stage "
                  "could be shared")
@@ -208,6 +235,15 @@ struct EvaluateFlags {
     }();
     if (!of_files()) check_lengths(made, config);
     if (limit) made.size = std::min(made.size, static_cast<std::size_t>(*limit));
+    if (const auto chosen = parse_part(part)) {
+      const auto [first, of] = *chosen;
+      if (first > made.size)
+        throw UsageError(fmt::format("--part {}: the task has {} samples", part, made.size));
+      made.size = (made.size - first) / of + 1;
+      made.make = [make = std::move(made.make), first = first, of = of](std::size_t index) {
+        return make(first - 1 + index * of);
+      };
+    }
     return made;
   }
 };

@@ -120,7 +120,7 @@ inline bool names_option(std::string_view reply,
   text = detail::with_spaces_for(std::move(text), U"\n`'\"-*");
   for (const std::u32string_view word : {U"Option", U"option"}) {
     for (std::size_t at = text.find(word); at != Characters::npos; at = text.find(word))
-      text.replace(at, word.size(), U" ");
+      text = text.substr(0, at) + U" " + text.substr(at + word.size());
   }
   constexpr std::array<std::u32string_view, 3> kPhrases{U"answer is:", U"is:", U"answer:"};
   const auto rest = detail::after_any(detail::with_single_spaces(text), kPhrases);

@@ -28,7 +28,7 @@ struct ReplyRecord {
   std::string reply;
   double score = 0;
   nlohmann::json nll;  // of the expected reply, a token's mean, in nats; null: not known
-  double prefill = 0, decode = 0;  // seconds
+  double prefill = 0, decode = 0;  // seconds; of replies decoded together, its share of the steps
   std::int64_t decoded = 0, cache_bytes = 0;
   bool shared = false;  // the layers before the stage were run once for several settings
 };

@@ -30,6 +30,7 @@
 #include "examples/common/progress.hpp"
 #include "examples/common/selection_signals.hpp"
 #include "examples/evaluate/noted_probes.hpp"
+#include "examples/evaluate/reply_batch.hpp"
 #include "examples/evaluate/results.hpp"
 #include "examples/evaluate/score_strips.hpp"
 #include "examples/evaluate/task.hpp"
@@ -169,8 +170,16 @@ class ReplyRunner {
     double sum_seconds = 0;
   };
 
+  /// A setting that has read the prompt and waits for its reply.
+  struct Waiting {
+    const Method* method;
+    ReadPrompt read;
+    GenerateResult result;  // what reading says of it
+  };
+
   /// All tokens run up to one method's first stage after another's; each goes on from a copy of the
-  /// cache. A prefill's seconds are those of the layers before its stage and its own.
+  /// cache. A prefill's seconds are those of the layers before its stage and its own. Replies are
+  /// decoded together, as many as have room.
   void run_shared(const Sample& sample,
                   const std::multimap<std::int64_t, const Method*>& by_layer,
                   const SettingProgress& progress,
@@ -184,6 +193,12 @@ class ReplyRunner {
     PartialPrefill partial =
         lm_.begin_prefill(at::tensor(sample.ids, at::kLong), {tokens}, cache, first.prefill);
     Shared shared{std::move(cache), std::move(partial), NotedProbes(queries), 0, {}, {}, 0};
+    std::vector<Waiting> waiting;
+    std::size_t held = 0;  // bytes of their caches
+    const auto answer = [&] {
+      answer_waiting(sample, std::exchange(waiting, {}), done);
+      held = 0;
+    };
     for (const auto& [layer, method] : by_layer) {
       const GenerateOptions options = options_for(sample, *method, progress);
       shared.seconds += timed([&] {
@@ -193,32 +208,33 @@ class ReplyRunner {
         else if (layer > shared.partial.layer && layer < lm_.layers())
           lm_.run_to(shared.partial, layer, shared.cache, options.prefill, shared.notes);
       });
-      done(answer_shared(sample, *method, shared, options));
+      waiting.push_back(read_shared(sample, *method, shared, options));
+      held += waiting.back().result.cache_bytes;
+      constexpr std::size_t kRoom = std::size_t{1} << 30;
+      if (held > std::max(kRoom, shared.cache.bytes())) answer();
     }
+    answer();
   }
 
-  ReplyRecord answer_shared(const Sample& sample,
-                            const Method& method,
-                            Shared& shared,
-                            const GenerateOptions& options) const {
+  Waiting read_shared(const Sample& sample,
+                      const Method& method,
+                      Shared& shared,
+                      const GenerateOptions& options) const {
     const c10::InferenceMode guard;
     const MethodOptions& chosen = method.options;
     KvCache own = shared.cache.fork();
-    if (is_gem_filter(chosen.kind)) {
-      GemFilterChoice choice;
-      const double seconds = timed([&] {
-        choice = gem_filter_from(lm_, shared.partial, own, chosen.gem_filter,
-                                 gem_filter_form(chosen.kind), options.prefill);
-      });
-      own = lm_.make_cache(1, sample.max_new_tokens);
-      GenerateResult result = answer_filtered(lm_, sample.ids, std::move(choice),
-                                              chosen.gem_filter.layer, options, own);
-      result.prefill_seconds += shared.seconds + seconds;
-      return record_of(sample, method, result, true);
-    }
     MethodPolicies policies = make_policies(chosen);
     PrefillResult prefilled;
     double seconds = timed([&] {
+      if (is_gem_filter(chosen.kind)) {
+        GemFilterChoice choice = gem_filter_from(lm_, shared.partial, own, chosen.gem_filter,
+                                                 gem_filter_form(chosen.kind), options.prefill);
+        own = lm_.make_cache(1, sample.max_new_tokens);
+        const Ids kept = filtered_ids(sample.ids, choice);
+        prefilled = read_filtered(lm_, kept, std::move(choice), chosen.gem_filter.layer,
+                                  options.prefill, own);
+        return;
+      }
       if (chosen.kind == MethodKind::kH2o)
         policies.cache_policy = cut_by_sums(shared, chosen.h2o, own);
       else
@@ -228,15 +244,36 @@ class ReplyRunner {
                                                    options.prefill, policies.cache_policy);
     });
     if (chosen.kind == MethodKind::kH2o) seconds += shared.sum_seconds;
-    nlohmann::json nll;
-    if (!sample.expected.empty() && settings_.ids_of && evicts_prompt_only(policies.cache_policy))
-      nll = expected_nll(prefilled.last_hidden, own.fork(), settings_.ids_of(sample.expected));
-    GenerateResult result =
-        generate_from(lm_, sample.ids, std::move(prefilled), own, options, policies.cache_policy);
-    result.prefill_seconds += shared.seconds + seconds;
-    ReplyRecord record = record_of(sample, method, result, true);
-    record.nll = std::move(nll);
-    return record;
+    GenerateResult result{};
+    result.stages = std::move(prefilled.stages);
+    result.cache_rows = own.rows();
+    result.cache_bytes = own.bytes();
+    result.prefill_seconds = shared.seconds + seconds;
+    return {&method,
+            {std::move(own), std::move(policies.cache_policy), std::move(prefilled.last_hidden)},
+            std::move(result)};
+  }
+
+  void answer_waiting(const Sample& sample,
+                      std::vector<Waiting> waiting,
+                      const std::function<void(ReplyRecord)>& done) const {
+    if (waiting.empty()) return;
+    const auto before_step = [] {
+      if (interrupted()) throw Interrupted();
+    };
+    const std::vector<nlohmann::json> nll = expected_nll(sample, waiting, before_step);
+    std::vector<ReadPrompt> prompts;
+    for (Waiting& each : waiting) prompts.push_back(std::move(each.read));
+    std::vector<BatchReply> replies = reply_together(lm_, std::move(prompts), sample.max_new_tokens,
+                                                     settings_.stop_ids, before_step);
+    for (std::size_t i = 0; i < waiting.size(); ++i) {
+      GenerateResult& result = waiting[i].result;
+      result.tokens = std::move(replies[i].tokens);
+      result.decode_seconds = replies[i].seconds;
+      ReplyRecord record = record_of(sample, *waiting[i].method, result, true);
+      record.nll = nll[i];
+      done(std::move(record));
+    }
   }
 
   /// H2O of the whole prompt from sums that are made once, where attention over all of it is what
@@ -264,15 +301,29 @@ class ReplyRunner {
   }
 
   /// What a right reply's tokens surprise the model with, in nats each: finer than whether the
-  /// reply that it gives is right.
-  double expected_nll(const at::Tensor& last_hidden, KvCache cache, const Ids& reply) const {
-    double sum = 0;
-    at::Tensor hidden = last_hidden;
-    for (std::size_t i = 0; i < reply.size(); ++i) {
-      sum -= lm_.logits(hidden)[0].to(at::kFloat).log_softmax(-1)[reply[i]].item<double>();
-      if (i + 1 < reply.size()) hidden = lm_.append(at::tensor({reply[i]}, at::kLong), {1}, cache);
+  /// reply that it gives is right. null where it is not known what is right, and where a policy
+  /// evicts while decoding.
+  std::vector<nlohmann::json> expected_nll(const Sample& sample,
+                                           const std::vector<Waiting>& waiting,
+                                           const std::function<void()>& before_step) const {
+    std::vector<nlohmann::json> nll(waiting.size());
+    if (sample.expected.empty() || !settings_.ids_of) return nll;
+    std::vector<std::size_t> asked;
+    std::vector<KvCache> caches;
+    std::vector<at::Tensor> last;
+    for (std::size_t i = 0; i < waiting.size(); ++i) {
+      if (!evicts_prompt_only(waiting[i].read.policy)) continue;
+      asked.push_back(i);
+      caches.push_back(waiting[i].read.cache.fork());
+      last.push_back(waiting[i].read.last_hidden);
     }
-    return sum / static_cast<double>(std::max<std::size_t>(reply.size(), 1));
+    const Ids expected = settings_.ids_of(sample.expected);
+    if (asked.empty() || expected.empty()) return nll;
+    const at::Tensor surprise =
+        surprise_of(lm_, KvCache::join(std::move(caches)), at::cat(last), expected, before_step);
+    for (std::size_t a = 0; a < asked.size(); ++a)
+      nll[asked[a]] = surprise.const_data_ptr<double>()[a];
+    return nll;
   }
 
   ReplyRecord record_of(const Sample& sample,

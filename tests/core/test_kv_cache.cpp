@@ -5,6 +5,8 @@
 
 #include <limits>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "tests/core/test_support.hpp"
 
@@ -134,6 +136,55 @@ TEST_CASE("forks of a cache share nothing", "[core]") {
   CHECK(fork.next_position(1) == 6);
   const KvCache moved = std::move(fork);
   check_holds(moved.at(1, 0), {0, 1, 5});
+}
+
+TEST_CASE("caches are joined to a batch and leave it row by row", "[core]") {
+  std::vector<KvCache> parts;
+  for (std::int64_t p = 0; p < 4; ++p) {
+    parts.emplace_back(2, p == 1 ? 2 : 1, 3);  // five rows
+    for (std::int64_t b = 0; b < parts.back().batch(); ++b) {
+      append(parts.back().at(b, 0), range(p, 2 * p + b + 1), 3);
+      append(parts.back().at(b, 1), {10 * p + b}, 3);
+      parts.back().advance(b, 100 + 10 * p + b);
+      parts.back().set_request_length(b, 200 + 10 * p + b);
+    }
+  }
+  const void* const storage = parts[3].at(0, 0).key_storage().const_data_ptr();
+  KvCache cache = KvCache::join(std::move(parts));
+  REQUIRE(cache.batch() == 5);
+  CHECK(cache.layers() == 2);
+  CHECK(cache.room() == 3);
+  check_holds(cache.at(2, 0), range(1, 4));
+  check_holds(cache.at(2, 1), {11});
+  CHECK(cache.at(4, 0).key_storage().const_data_ptr() == storage);
+  for (const auto& refused : {Ids{}, Ids{0, 5}, Ids{-1, 2}, Ids{1, 1}, Ids{2, 0}}) {
+    check_value_error([&] { cache.keep_rows(refused); }, {"ascending rows of the batch's 5"});
+    CHECK(cache.batch() == 5);
+  }
+  const std::size_t whole = cache.bytes();
+  cache.keep_rows({0, 2, 4});
+  CHECK(cache.bytes() < whole);
+  cache.keep_rows({1, 2});
+  REQUIRE(cache.batch() == 2);
+  check_holds(cache.at(0, 0), range(1, 4));
+  check_holds(cache.at(0, 1), {11});
+  check_holds(cache.at(1, 0), range(3, 7));
+  CHECK(cache.at(1, 0).key_storage().const_data_ptr() == storage);
+  CHECK(cache.next_position(0) == 111);
+  CHECK(cache.next_position(1) == 130);
+  CHECK(cache.request_length(0) == 211);
+  CHECK(cache.request_length(1) == 230);
+  check_index_error([&] { cache.at(2, 0); }, {"rows 0 to 1"});
+
+  check_value_error([] { KvCache::join({}); }, {"at least one cache"});
+  const auto joined = [](KvCache other) {
+    std::vector<KvCache> two;
+    two.emplace_back(2, 1, 3);
+    two.push_back(std::move(other));
+    KvCache::join(std::move(two));
+  };
+  check_value_error([&] { joined(KvCache(3, 1, 3)); }, {"the same layers and room, got 3 and 3"});
+  check_value_error([&] { joined(KvCache(2, 1, 4)); }, {"got 2 and 4 beside 2 and 3"});
 }
 
 TEST_CASE("a cache has at least one layer and row", "[core]") {

@@ -22,6 +22,7 @@
 #include "examples/evaluate/file_tasks.hpp"
 #include "examples/evaluate/needle_tasks.hpp"
 #include "examples/evaluate/noted_probes.hpp"
+#include "examples/evaluate/reply_batch.hpp"
 #include "examples/evaluate/report.hpp"
 #include "examples/evaluate/ruler_tasks.hpp"
 #include "examples/evaluate/score_strips.hpp"
@@ -58,7 +59,7 @@ TEST_CASE("evaluate shares layers without changing a reply, and goes on where it
   const Shell shell;
   const std::string command =
       "promptdistill-evaluate " + model->string() +
-      " --task facts --lengths 300,400 --depths 2 --max-new-tokens 6 "
+      " --task facts --lengths 300,400 --depths 2 --max-new-tokens 6 --dtype float32 "
       "--profile " PROMPTDISTILL_PROFILES
       "/smollm2-135m-instruct-three-stages.json --method snapkv:capacity=96 "
       "--method h2o:heavy=40,recent=24 --method streamingllm:recent=60 "
@@ -118,6 +119,22 @@ TEST_CASE("evaluate shares layers without changing a reply, and goes on where it
   for (const auto& [key, record] : replies_of(shell, "shared"))
     CHECK(record.at("reply") == replies.at(key).at("reply"));
   CHECK(replies_of(shell, "shared").size() == replies.size());
+  // Two parts, put together.
+  REQUIRE(shell(command + "--part 1/2 --out one").code == 0);
+  REQUIRE(shell(command + "--part 2/2 --out two").code == 0);
+  CHECK(replies_of(shell, "one").size() == replies.size() / 2);
+  std::filesystem::create_directory(shell.folder / "both");
+  const std::string parts = read_bytes(shell.folder / "one/results.jsonl") +
+                            read_bytes(shell.folder / "two/results.jsonl");
+  shell.write("both/results.jsonl", parts);
+  REQUIRE(shell(command + "--out both").code == 0);
+  CHECK(read_bytes(shell.folder / "both/results.jsonl") == parts);
+  const json both = shell.read("both/summary.json").at("results");
+  for (std::size_t m = 0; m < both.size(); ++m)
+    CHECK(both[m].at("score") == summary.at("results")[m].at("score"));
+  for (const char* part : {"0/2", "3/2", "2", "1/2/3", "/2", "1/"})
+    require_message(shell(command + "--out none --part " + part), 2, "--part: must be I/N");
+  require_message(shell(command + "--out none --part 5/5"), 2, "the task has 4 samples");
   require_message(shell(command + "--seed 2 --out shared"), 1, "settings/seed was 1 and is 2");
   std::string other;
   for (int i = 0; i < 100; ++i) other += "Some other words stand here. ";
@@ -361,6 +378,81 @@ TEST_CASE("what cache policies are asked in a prefill can be asked afterwards", 
     for (const CacheProbe& probe : notes.probes())
       cut.cut(probe.row, probe.layer, cache.at(probe.row, probe.layer), probe.room);
   });
+}
+
+TEST_CASE("replies decoded together are those decoded alone", "[examples]") {
+  const CausalLm lm = tiny("tiny-llama3rope", at::kFloat);
+  std::mt19937_64 random(9);
+  const Ids ids = random_ids(random, 90, lm.config.vocab_size), right{5, 17, 5, 40};
+  GenerateOptions options;
+  options.max_new_tokens = 12;
+  const std::vector<std::string> methods{"full",
+                                         "h2o:heavy=12,recent=8",
+                                         "promptdistill:stages=1:16,truncate=all",
+                                         "streamingllm:sinks=2,recent=30",
+                                         "snapkv:capacity=32,window=8,pool=5",
+                                         "h2o:heavy=6,recent=20"};
+  const auto read_by = [&](const std::string& text) {
+    MethodPolicies policies = make_policies(parse_method(text));
+    KvCache cache = lm.make_cache(1, options.max_new_tokens);
+    PrefillResult read = lm.prefill(at::tensor(ids, at::kLong), {90}, cache, policies.distiller, {},
+                                    policies.cache_policy);
+    return ex::ReadPrompt{std::move(cache), std::move(policies.cache_policy),
+                          std::move(read.last_hidden)};
+  };
+  const auto alone = [&] {
+    std::vector<Ids> replies;
+    for (const std::string& text : methods) {
+      KvCache cache = lm.make_cache(1, options.max_new_tokens);
+      replies.push_back(run_method(lm, ids, parse_method(text), options, cache).tokens);
+    }
+    return replies;
+  };
+  const auto together = [&] {
+    std::vector<ex::ReadPrompt> prompts;
+    for (const std::string& text : methods) prompts.push_back(read_by(text));
+    int steps = 0;
+    std::vector<Ids> replies;
+    for (ex::BatchReply& reply : ex::reply_together(lm, std::move(prompts), options.max_new_tokens,
+                                                    options.stop_ids, [&] { ++steps; })) {
+      CHECK((reply.tokens.size() > 1) == (reply.seconds > 0));
+      replies.push_back(std::move(reply.tokens));
+    }
+    CHECK(steps < options.max_new_tokens);
+    return replies;
+  };
+  std::vector<Ids> expected = alone();
+  CHECK(together() == expected);
+  CHECK(expected[1] != expected[5]);
+  // Rows that end one after another; one of them at once.
+  options.stop_ids = {expected[2][0], expected[5][1], expected[4][4]};
+  expected = alone();
+  REQUIRE(expected[2].size() == 1);
+  std::set<std::size_t> sizes;
+  for (const Ids& reply : expected) sizes.insert(reply.size());
+  REQUIRE(sizes.size() >= 3);
+  CHECK(together() == expected);
+
+  std::vector<KvCache> caches;
+  std::vector<at::Tensor> last;
+  for (const std::size_t of : {0, 2, 4}) {
+    ex::ReadPrompt read = read_by(methods[of]);
+    caches.push_back(std::move(read.cache));
+    last.push_back(std::move(read.last_hidden));
+  }
+  const at::Tensor surprise =
+      ex::surprise_of(lm, KvCache::join(std::move(caches)), at::cat(last), right, [] {});
+  REQUIRE(surprise.sizes() == at::IntArrayRef{3});
+  for (const std::size_t row : {0, 1, 2}) {
+    ex::ReadPrompt read = read_by(methods[2 * row]);
+    at::Tensor logits = lm.logits(read.last_hidden)[0];
+    double sum = 0;
+    for (const std::int64_t token : right) {
+      sum -= logits.log_softmax(-1)[token].item<double>();
+      logits = append_one(lm, {token}, read.cache);
+    }
+    CHECK(surprise[static_cast<std::int64_t>(row)].item<double>() == Approx(sum / 4).epsilon(1e-5));
+  }
 }
 
 TEST_CASE("a report shows scores over the prompt, the front, and text as text", "[examples]") {

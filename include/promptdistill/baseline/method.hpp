@@ -86,20 +86,27 @@ inline GemFilterForm gem_filter_form(MethodKind kind) {
   return kind == MethodKind::kGemFilter ? GemFilterForm::kAuthors : GemFilterForm::kImproved;
 }
 
-/// Answers from what a filter pass kept of a prompt, read in full from an empty cache; the result
-/// names it as a stage, by its positions in the whole prompt.
-inline GenerateResult answer_filtered(const CausalLm& lm,
-                                      const std::vector<std::int64_t>& prompt,
-                                      GemFilterChoice choice,
-                                      std::int64_t layer,
-                                      const GenerateOptions& options,
-                                      KvCache& cache) {
+/// The tokens that a filter pass kept of a prompt: all that GemFilter answers from.
+inline std::vector<std::int64_t> filtered_ids(const std::vector<std::int64_t>& prompt,
+                                              const GemFilterChoice& choice) {
   const at::Tensor host = choice.positions.to(at::kCPU).contiguous();
   std::vector<std::int64_t> kept;
   for (std::int64_t i = 0; i < host.numel(); ++i)
     kept.push_back(prompt[static_cast<std::size_t>(host.const_data_ptr<std::int64_t>()[i])]);
-  GenerateResult result = generate(lm, kept, cache, AnyDistiller(), options, AnyCachePolicy());
-  const std::int64_t count = choice.positions.numel();
+  return kept;
+}
+
+/// Reads them in full, into an empty cache; the result names what was kept as a stage, by its
+/// positions in the whole prompt.
+inline PrefillResult read_filtered(const CausalLm& lm,
+                                   const std::vector<std::int64_t>& kept,
+                                   GemFilterChoice choice,
+                                   std::int64_t layer,
+                                   const PrefillOptions& options,
+                                   KvCache& cache) {
+  const std::int64_t count = std::ssize(kept);
+  PrefillResult result =
+      lm.prefill(at::tensor(kept, at::kLong), {count}, cache, AnyDistiller(), options);
   result.stages.push_back(
       {layer, std::move(choice.positions), {0, count}, {std::move(choice.scores)}});
   return result;
@@ -118,11 +125,13 @@ inline GenerateResult run_gem_filter(const CausalLm& lm,
   PrefillOptions prefill = options.prefill;
   if (!prefill.max_new_tokens) prefill.max_new_tokens = options.max_new_tokens;
   GemFilterChoice choice =
-      gem_filter(lm, prompt, method.gem_filter, gem_filter_form(method.kind), std::move(prefill));
-  const std::chrono::duration<double> filtering = std::chrono::steady_clock::now() - start;
-  GenerateResult result =
-      answer_filtered(lm, prompt, std::move(choice), method.gem_filter.layer, options, cache);
-  result.prefill_seconds += filtering.count();
+      gem_filter(lm, prompt, method.gem_filter, gem_filter_form(method.kind), prefill);
+  const std::vector<std::int64_t> kept = filtered_ids(prompt, choice);
+  PrefillResult read =
+      read_filtered(lm, kept, std::move(choice), method.gem_filter.layer, prefill, cache);
+  const double seconds = seconds_since(start);
+  GenerateResult result = generate_from(lm, kept, std::move(read), cache, options);
+  result.prefill_seconds += seconds;
   return result;
 }
 

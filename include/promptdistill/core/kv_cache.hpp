@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <iterator>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -193,6 +195,51 @@ class KvCache {
   std::int64_t layers() const { return layers_; }
   std::int64_t batch() const { return static_cast<std::int64_t>(next_position_.size()); }
   std::int64_t room() const { return room_; }
+
+  /// One batch of the rows of several, in their order; nothing is copied. Throws c10::ValueError
+  /// where there is none or layers or rooms differ.
+  static KvCache join(std::vector<KvCache> parts) {
+    TORCH_CHECK_VALUE(!parts.empty(), "promptdistill: at least one cache must be there to join");
+    for (const KvCache& part : parts) {
+      TORCH_CHECK_VALUE(part.layers_ == parts[0].layers_ && part.room_ == parts[0].room_,
+                        "promptdistill: joined caches must have the same layers and room, got ",
+                        part.layers_, " and ", part.room_, " beside ", parts[0].layers_, " and ",
+                        parts[0].room_);
+    }
+    KvCache all = std::move(parts[0]);
+    for (std::size_t p = 1; p < parts.size(); ++p) {
+      const auto add = [](auto& to, auto& from) {
+        to.insert(to.end(), std::make_move_iterator(from.begin()),
+                  std::make_move_iterator(from.end()));
+      };
+      add(all.caches_, parts[p].caches_);
+      add(all.next_position_, parts[p].next_position_);
+      add(all.request_length_, parts[p].request_length_);
+    }
+    return all;
+  }
+
+  /// Drops all rows of the batch but some, ascending: those whose answer is not complete. The
+  /// memory of the others falls at once. Throws c10::ValueError where the rows are none, not
+  /// ascending or not there.
+  void keep_rows(const std::vector<std::int64_t>& rows) {
+    TORCH_CHECK_VALUE(
+        !rows.empty() && rows.front() >= 0 && rows.back() < batch() &&
+            std::adjacent_find(rows.begin(), rows.end(), std::greater_equal<>()) == rows.end(),
+        "promptdistill: the rows that stay must be ascending rows of the batch's ", batch(),
+        ", got ", rows);
+    for (std::size_t to = 0; to < rows.size(); ++to) {
+      const auto from = static_cast<std::size_t>(rows[to]);
+      if (from == to) continue;
+      for (std::int64_t l = 0; l < layers_; ++l)
+        at(static_cast<std::int64_t>(to), l) = std::move(at(rows[to], l));
+      next_position_[to] = next_position_[from];
+      request_length_[to] = request_length_[from];
+    }
+    caches_.erase(caches_.begin() + layers_ * std::ssize(rows), caches_.end());
+    next_position_.resize(rows.size());
+    request_length_.resize(rows.size());
+  }
 
   LayerCache& at(std::int64_t row, std::int64_t layer) { return caches_[index(row, layer)]; }
   const LayerCache& at(std::int64_t row, std::int64_t layer) const {
