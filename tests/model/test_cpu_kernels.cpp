@@ -95,17 +95,18 @@ TEST_CASE("kernels pass NaN on", "[model]") {
     const at::Tensor gate = x.clone(), up = at::ones({1, 40}).to(dtype);
     cpu::call_for(dtype, [&]<class T>() { cpu::swiglu<T>(gate, up); });
     CHECK(at::equal(gate.isnan(), x.isnan()));
-    const at::Tensor keys = at::ones({1, 300, 16}).to(dtype), queries = at::ones({1, 16}).to(dtype);
+    const at::Tensor keys = at::ones({1, 300, 32}).to(dtype), queries = at::ones({1, 32}).to(dtype);
     for (const bool in_keys : {true, false}) {
       at::Tensor k = keys.clone(), v = keys.clone();
       (in_keys ? k : v)[0][7 * place][3] = NAN;
-      at::Tensor out = at::empty({16}, k.options());
+      at::Tensor out = at::empty({32}, k.options());
       cpu::call_for(dtype, [&]<class T>() { cpu::attend_one<T>(queries, k, v, out); });
       CHECK(out.isnan().any().item<bool>());
-      if (cpu::attends_many(queries.unsqueeze(0), k, v)) {
+      if (!cpu::attends_many(queries.unsqueeze(0), k, v)) continue;
+      for (const bool tiles : {true, false}) {
         const std::vector<cpu::RowRange> all{{0, 300}};
         out.zero_();
-        cpu::attend_many(queries.unsqueeze(0), k, v, all, out.unsqueeze(0));
+        cpu::attend_many(queries.unsqueeze(0), k, v, all, out.unsqueeze(0), tiles);
         CHECK(out.isnan().any().item<bool>());
       }
     }
@@ -115,16 +116,16 @@ TEST_CASE("kernels pass NaN on", "[model]") {
 TEST_CASE("rows of infinitely low scores weigh nothing, and alone they give NaN", "[model]") {
   const auto dtype = GENERATE(at::kFloat, at::kBFloat16);
   at::manual_seed(9);
-  const at::Tensor q = at::ones({1, 16}).to(dtype), v = at::randn({1, 600, 16}).to(dtype);
+  const at::Tensor q = at::ones({1, 32}).to(dtype), v = at::randn({1, 600, 32}).to(dtype);
   for (const auto& [first, count] : {std::pair{0, 256}, std::pair{0, 300}, std::pair{250, 350},
                                      std::pair{5, 1}, std::pair{0, 600}}) {
     INFO(count << " rows from " << first);
-    const at::Tensor k = at::ones({1, 600, 16}).to(dtype);
+    const at::Tensor k = at::ones({1, 600, 32}).to(dtype);
     k.narrow(1, first, count).select(2, 3).fill_(-INFINITY);
     at::Tensor kept = at::ones({600}, at::kBool);
     kept.narrow(0, first, count).fill_(false);
     const at::Tensor expected = v[0].to(at::kDouble).index({kept}).mean(0);  // NaN of no rows
-    at::Tensor out = at::empty({16}, q.options());
+    at::Tensor out = at::empty({32}, q.options());
     const auto check = [&] {
       if (count == 600)
         CHECK(out.isnan().all().item<bool>());
@@ -134,10 +135,12 @@ TEST_CASE("rows of infinitely low scores weigh nothing, and alone they give NaN"
     cpu::call_for(dtype, [&]<class T>() { cpu::attend_one<T>(q, k, v, out); });
     check();
     if (!cpu::attends_many(q.unsqueeze(0), k, v)) continue;
-    const std::vector<cpu::RowRange> all{{0, 600}};
-    out.zero_();
-    cpu::attend_many(q.unsqueeze(0), k, v, all, out.unsqueeze(0));
-    check();
+    for (const bool tiles : {true, false}) {
+      const std::vector<cpu::RowRange> all{{0, 600}};
+      out.zero_();
+      cpu::attend_many(q.unsqueeze(0), k, v, all, out.unsqueeze(0), tiles);
+      check();
+    }
   }
 }
 
@@ -194,12 +197,48 @@ TEST_CASE("attention over ranges of rows is the formula under the mask they mean
         ranges.push_back({begin, end});
         mask[i].narrow(0, begin, end - begin).fill_(true);
       }
-      const at::Tensor out = at::empty({tokens, heads * size}, q.options());
-      cpu::attend_many(q, k, v, ranges, out);
-      CHECK(off(out, naive_attention(q, k, v, mask)) < 6e-3);
+      const at::Tensor expected = naive_attention(q, k, v, mask);
+      for (const bool tiles : {true, false}) {
+        const at::Tensor out = at::empty({tokens, heads * size}, q.options());
+        cpu::attend_many(q, k, v, ranges, out, tiles);
+        CHECK(off(out, expected) < 6e-3);
+      }
     }
   }
 }
+
+#ifdef PROMPTDISTILL_AMX
+TEST_CASE("tiles are the thread's own only while a session lives", "[model]") {
+  if (!cpu::has_amx()) {
+    WARN("this machine has no AMX: its products are not run here");
+    return;
+  }
+  at::manual_seed(7);
+  const auto own = [](const at::Tensor& rows, const at::Tensor& packed) {
+    at::Tensor sums = at::ones({16, 64});
+    cpu::detail::multiply_tiles<4, true>(rows.const_data_ptr(), 64,
+                                         packed.const_data_ptr<std::int32_t>(), 256, 1,
+                                         sums.mutable_data_ptr<float>(), 256);
+    return sums;
+  };
+  const at::Tensor rows = at::randn({16, 32}).to(at::kBFloat16),
+                   vectors = at::randn({64, 32}).to(at::kBFloat16),  // [N, K]
+      packed = vectors.view(at::kInt).t().contiguous();              // [K / 2, N] of pairs
+  const at::Tensor expected = rows.to(at::kDouble).matmul(vectors.to(at::kDouble).t()).add(1);
+  const at::Tensor x = at::randn({70, 96}).to(at::kBFloat16),
+                   w = at::randn({200, 96}).to(at::kBFloat16), product = at::linear(x, w);
+  {
+    const cpu::detail::TileSession outer;
+    CHECK(off(own(rows, packed), expected) < 1e-5);
+    {
+      const cpu::detail::TileSession inner;
+      CHECK(off(own(rows, packed), expected) < 1e-5);
+    }
+    CHECK(off(own(rows, packed), expected) < 1e-5);  // configured as before
+  }
+  CHECK(at::equal(at::linear(x, w), product));  // the matrix library's own tiles
+}
+#endif
 
 TEST_CASE("a chunk merged with its past is the causal triangle's last rows", "[model]") {
   at::manual_seed(5);

@@ -17,6 +17,7 @@
 #include <span>
 #include <vector>
 
+#include "promptdistill/model/cpu/amx.hpp"
 #include "promptdistill/model/cpu/lanes.hpp"
 
 #if defined(__x86_64__)
@@ -43,7 +44,7 @@ namespace detail {
 inline constexpr std::int64_t kTokenBlock = 64;
 inline constexpr std::int64_t kKeyBlock = 128;
 inline constexpr int kTileRows = 6;   // queries and
-inline constexpr int kTileLanes = 4;  // vectors that a product keeps in registers
+inline constexpr int kTileLanes = 4;  // vectors that a product keeps in AVX-512's registers
 
 /// The queries of a task, head after head, and what is known of them so far; rows are padded to
 /// whole tiles by copies of a query.
@@ -183,46 +184,140 @@ PROMPTDISTILL_BF16 PROMPTDISTILL_INLINE void exp2(Lanes& x) {
   std::memcpy(&x, &power, 64);
 }
 
+/// The two products of a tile of queries with a packed block, by AVX-512's dot products of pairs.
+struct Avx512Products {
+  static constexpr int kRows = kTileRows;
+  static constexpr std::int64_t kKeys = kLanes;  // keys come in multiples of it
+  struct Session {};
+
+  /// scores [kRows, width] of kKeyBlock = queries [kRows, D] by packed keys.
+  PROMPTDISTILL_BF16 static void score(const c10::BFloat16* queries,
+                                       const std::int32_t* keys,
+                                       std::int64_t size,
+                                       std::int64_t width,
+                                       float* scores) {
+    for (std::int64_t key = 0; key < width; key += kTileLanes * kLanes) {
+      Lanes sums[kRows][kTileLanes] = {};
+      multiply_tile(reinterpret_cast<const std::int32_t*>(queries), size / 2, keys + key, kKeyBlock,
+                    size / 2, sums, TileRows{});
+      for (int r = 0; r < kRows; ++r)
+        for (int t = 0; t < kTileLanes; ++t)
+          store(sums[r][t], scores + r * kKeyBlock + key + t * kLanes);
+    }
+  }
+
+  /// values [kRows, D] = themselves times each row's correction, + powers [kRows, width] of
+  /// kKeyBlock by packed values.
+  PROMPTDISTILL_BF16 static void add(const c10::BFloat16* powers,
+                                     const std::int32_t* packed,
+                                     std::int64_t size,
+                                     std::int64_t width,
+                                     const float* corrections,
+                                     float* values) {
+    std::int64_t d = 0;
+    for (; d + kTileLanes * kLanes <= size; d += kTileLanes * kLanes)
+      add_vectors<kTileLanes>(powers, packed + d, size, width, corrections, values + d);
+    for (; d < size; d += kLanes)
+      add_vectors<1>(powers, packed + d, size, width, corrections, values + d);
+  }
+
+ private:
+  template <int kVectors>
+  PROMPTDISTILL_BF16 PROMPTDISTILL_INLINE static void add_vectors(const c10::BFloat16* powers,
+                                                                  const std::int32_t* packed,
+                                                                  std::int64_t size,
+                                                                  std::int64_t width,
+                                                                  const float* corrections,
+                                                                  float* values) {
+    Lanes sums[kRows][kVectors];
+    for (int r = 0; r < kRows; ++r)
+      for (int t = 0; t < kVectors; ++t) {
+        load(values + r * size + t * kLanes, sums[r][t]);
+        sums[r][t] *= corrections[r];
+      }
+    multiply_tile(reinterpret_cast<const std::int32_t*>(powers), kKeyBlock / 2, packed, size,
+                  width / 2, sums, TileRows{});
+    for (int r = 0; r < kRows; ++r)
+      for (int t = 0; t < kVectors; ++t) store(sums[r][t], values + r * size + t * kLanes);
+  }
+};
+
+#ifdef PROMPTDISTILL_AMX
+/// The same by AMX, whose packed layout is the same; D in multiples of 32.
+struct AmxProducts {
+  static constexpr int kRows = 16;
+  static constexpr std::int64_t kKeys = 32;
+  using Session = TileSession;
+
+  static void score(const c10::BFloat16* queries,
+                    const std::int32_t* keys,
+                    std::int64_t size,
+                    std::int64_t width,
+                    float* scores) {
+    for (std::int64_t key = 0; key < width; key += 64)
+      multiply_tiles<4, false>(queries, 2 * size, keys + key, 4 * kKeyBlock, size / 32,
+                               scores + key, 4 * kKeyBlock);
+  }
+
+  PROMPTDISTILL_BF16 static void add(const c10::BFloat16* powers,
+                                     const std::int32_t* packed,
+                                     std::int64_t size,
+                                     std::int64_t width,
+                                     const float* corrections,
+                                     float* values) {
+    for (int r = 0; r < kRows; ++r) {
+      if (corrections[r] == 1) continue;
+      for (std::int64_t d = 0; d < size; d += kLanes) {
+        Lanes sums;
+        load(values + r * size + d, sums);
+        sums *= corrections[r];
+        store(sums, values + r * size + d);
+      }
+    }
+    std::int64_t d = 0;
+    for (; d + 64 <= size; d += 64)
+      multiply_tiles<4, true>(powers, 2 * kKeyBlock, packed + d, 4 * size, width / 32, values + d,
+                              4 * size);
+    if (d < size)
+      multiply_tiles<2, true>(powers, 2 * kKeyBlock, packed + d, 4 * size, width / 32, values + d,
+                              4 * size);
+  }
+};
+#endif
+
 /// One tile of queries over one packed block of keys, the rows [first, first + kKeyBlock).
-PROMPTDISTILL_BF16 inline void attend_tile(TaskState& state,
-                                           std::int64_t row,
-                                           std::int64_t first,
-                                           float scale) {  // times log2(e)
+template <class Products>
+PROMPTDISTILL_BF16 void attend_tile(TaskState& state,
+                                    std::int64_t row,
+                                    std::int64_t first,
+                                    float scale) {  // times log2(e)
+  constexpr int kRows = Products::kRows;
   const RowRange* const ranges = state.ranges.data() + row;
   std::int64_t begin = ranges[0].begin, end = ranges[0].end;  // seen by any query
   std::int64_t all_begin = begin, all_end = end;              // seen by every one
-  for (int r = 1; r < kTileRows; ++r) {
+  for (int r = 1; r < kRows; ++r) {
     begin = std::min(begin, ranges[r].begin);
     end = std::max(end, ranges[r].end);
     all_begin = std::max(all_begin, ranges[r].begin);
     all_end = std::min(all_end, ranges[r].end);
   }
   if (end <= first || begin >= first + kKeyBlock) return;
-  const std::int64_t seen = std::min(kKeyBlock, end - first);
-  const std::int64_t size = state.size, depth = size / 2;
-  const auto* const queries = reinterpret_cast<const std::int32_t*>(
-      state.queries.const_data_ptr<c10::BFloat16>() + row * size);
-  const auto* const keys = state.packed_keys.const_data_ptr<std::int32_t>();
-  alignas(64) float scores[kTileRows][kKeyBlock];
-  const std::int64_t width = (seen + kLanes - 1) / kLanes * kLanes;
-  for (std::int64_t key = 0; key < width; key += kTileLanes * kLanes) {
-    Lanes sums[kTileRows][kTileLanes] = {};
-    multiply_tile(queries, depth, keys + key, kKeyBlock, depth, sums, TileRows{});
-    for (int r = 0; r < kTileRows; ++r)
-      for (int t = 0; t < kTileLanes; ++t) store(sums[r][t], scores[r] + key + t * kLanes);
-  }
+  const std::int64_t seen = std::min(kKeyBlock, end - first), size = state.size;
+  alignas(64) float scores[kRows][kKeyBlock];
+  const std::int64_t width = (seen + Products::kKeys - 1) / Products::kKeys * Products::kKeys;
+  Products::score(state.queries.const_data_ptr<c10::BFloat16>() + row * size,
+                  state.packed_keys.const_data_ptr<std::int32_t>(), size, width, scores[0]);
   if (all_begin > first || all_end < first + width) {
-    for (int r = 0; r < kTileRows; ++r) {
+    for (int r = 0; r < kRows; ++r) {
       const std::int64_t from = std::clamp<std::int64_t>(ranges[r].begin - first, 0, width),
                          to = std::clamp<std::int64_t>(ranges[r].end - first, from, width);
       std::fill(scores[r], scores[r] + from, -std::numeric_limits<float>::infinity());
       std::fill(scores[r] + to, scores[r] + width, -std::numeric_limits<float>::infinity());
     }
   }
-  alignas(64) c10::BFloat16 powers[kTileRows][kKeyBlock];
-  float* const values = state.values.mutable_data_ptr<float>() + row * size;
-  float corrections[kTileRows];
-  for (int r = 0; r < kTileRows; ++r) {
+  alignas(64) c10::BFloat16 powers[kRows][kKeyBlock];
+  float corrections[kRows];
+  for (int r = 0; r < kRows; ++r) {
     Lanes best, block;
     load(scores[r], best);
     for (std::int64_t key = kLanes; key < width; key += kLanes) {
@@ -247,30 +342,8 @@ PROMPTDISTILL_BF16 inline void attend_tile(TaskState& state,
     sum_so_far = sum_so_far * corrections[r] + sum(total);
     largest = now;
   }
-  const auto* const weights = reinterpret_cast<const std::int32_t*>(powers[0]);
-  const auto* const packed = state.packed_values.const_data_ptr<std::int32_t>();
-  const std::int64_t pairs = width / 2;
-  std::int64_t d = 0;
-  for (; d + kTileLanes * kLanes <= size; d += kTileLanes * kLanes) {
-    Lanes sums[kTileRows][kTileLanes];
-    for (int r = 0; r < kTileRows; ++r)
-      for (int t = 0; t < kTileLanes; ++t) {
-        load(values + r * size + d + t * kLanes, sums[r][t]);
-        sums[r][t] *= corrections[r];
-      }
-    multiply_tile(weights, kKeyBlock / 2, packed + d, size, pairs, sums, TileRows{});
-    for (int r = 0; r < kTileRows; ++r)
-      for (int t = 0; t < kTileLanes; ++t) store(sums[r][t], values + r * size + d + t * kLanes);
-  }
-  for (; d < size; d += kLanes) {
-    Lanes sums[kTileRows][1];
-    for (int r = 0; r < kTileRows; ++r) {
-      load(values + r * size + d, sums[r][0]);
-      sums[r][0] *= corrections[r];
-    }
-    multiply_tile(weights, kKeyBlock / 2, packed + d, size, pairs, sums, TileRows{});
-    for (int r = 0; r < kTileRows; ++r) store(sums[r][0], values + r * size + d);
-  }
+  Products::add(powers[0], state.packed_values.const_data_ptr<std::int32_t>(), size, width,
+                corrections, state.values.mutable_data_ptr<float>() + row * size);
 }
 
 }  // namespace detail
@@ -294,16 +367,16 @@ inline bool attends_many(const at::Tensor& queries,  // [Tq, H, D]
 #endif
 }
 
-/// softmax(q . k / sqrt(D)) v of each token over its range of rows; products of bfloat16 are summed
-/// in float32, powers rounded to bfloat16 before they weigh the values. attends_many() must hold.
-inline void attend_many(const at::Tensor& queries,         // [Tq, H, D]
-                        const at::Tensor& keys,            // [G, rows, D]
-                        const at::Tensor& values,          // [G, rows, D]
-                        std::span<const RowRange> ranges,  // [Tq], begins and ends ascending
-                        const at::Tensor& out) {           // [Tq, H * D]
 #if defined(__x86_64__)
-  using detail::kKeyBlock;
-  using detail::kTokenBlock;
+namespace detail {
+
+template <class Products>
+void attend_by(const at::Tensor& queries,
+               const at::Tensor& keys,
+               const at::Tensor& values,
+               std::span<const RowRange> ranges,
+               const at::Tensor& out) {
+  constexpr std::int64_t kRows = Products::kRows;
   const std::int64_t tokens = queries.size(0), heads = queries.size(1), size = queries.size(2),
                      groups = keys.size(0), share = heads / groups,
                      blocks = (tokens + kTokenBlock - 1) / kTokenBlock;
@@ -314,13 +387,11 @@ inline void attend_many(const at::Tensor& queries,         // [Tq, H, D]
   auto* const o = out.mutable_data_ptr<c10::BFloat16>();
   const std::int64_t query_stride = queries.stride(0), key_stride = keys.stride(0),
                      value_stride = values.stride(0), out_stride = out.stride(0);
-  const auto run_task = [&](detail::TaskState& state, std::int64_t task) {
+  const auto run_task = [&](TaskState& state, std::int64_t task) {
     // The last tokens see most: first, so that no thread is left alone with them.
     const std::int64_t group = task % groups, block = blocks - 1 - task / groups,
                        first = block * kTokenBlock, count = std::min(kTokenBlock, tokens - first),
-                       rows = share * count,
-                       padded =
-                           (rows + detail::kTileRows - 1) / detail::kTileRows * detail::kTileRows;
+                       rows = share * count, padded = (rows + kRows - 1) / kRows * kRows;
     auto* const block_queries = state.queries.mutable_data_ptr<c10::BFloat16>();
     for (std::int64_t row = 0; row < padded; ++row) {
       const bool real = row < rows;
@@ -338,12 +409,12 @@ inline void attend_many(const at::Tensor& queries,         // [Tq, H, D]
                        end = ranges[static_cast<std::size_t>(first + count - 1)].end;
     for (std::int64_t key = begin / kKeyBlock * kKeyBlock; key < end; key += kKeyBlock) {
       const std::int64_t there = std::min(kKeyBlock, end - key);
-      detail::pack_keys(k + group * key_stride + key * size, there, size,
-                        state.packed_keys.mutable_data_ptr<std::int32_t>());
-      detail::pack_values(v + group * value_stride + key * size, there, size,
-                          state.packed_values.mutable_data_ptr<std::int32_t>());
-      for (std::int64_t row = 0; row < padded; row += detail::kTileRows)
-        detail::attend_tile(state, row, key, scale);
+      pack_keys(k + group * key_stride + key * size, there, size,
+                state.packed_keys.mutable_data_ptr<std::int32_t>());
+      pack_values(v + group * value_stride + key * size, there, size,
+                  state.packed_values.mutable_data_ptr<std::int32_t>());
+      for (std::int64_t row = 0; row < padded; row += kRows)
+        attend_tile<Products>(state, row, key, scale);
     }
     const float* const sums = state.values.const_data_ptr<float>();
     for (std::int64_t row = 0; row < rows; ++row) {
@@ -360,10 +431,30 @@ inline void attend_many(const at::Tensor& queries,         // [Tq, H, D]
   const at::Tensor threads = at::empty({at::get_num_threads()}, at::kByte);
   parallel_for(threads, 1, [&](std::int64_t, std::int64_t) {
     const std::int64_t rows = share * std::min(kTokenBlock, tokens);
-    detail::TaskState state((rows + detail::kTileRows - 1) / detail::kTileRows * detail::kTileRows,
-                            size);
+    TaskState state((rows + kRows - 1) / kRows * kRows, size);
+    [[maybe_unused]] const typename Products::Session session;
     for (std::int64_t task = next++; task < groups * blocks; task = next++) run_task(state, task);
   });
+}
+
+}  // namespace detail
+#endif
+
+/// softmax(q . k / sqrt(D)) v of each token over its range of rows; products of bfloat16 are summed
+/// in float32, powers rounded to bfloat16 before they weigh the values. attends_many() must hold.
+/// `tiles`: by AMX where the machine has it and D is a multiple of 32.
+inline void attend_many(const at::Tensor& queries,         // [Tq, H, D]
+                        const at::Tensor& keys,            // [G, rows, D]
+                        const at::Tensor& values,          // [G, rows, D]
+                        std::span<const RowRange> ranges,  // [Tq], begins and ends ascending
+                        const at::Tensor& out,             // [Tq, H * D]
+                        [[maybe_unused]] bool tiles = true) {
+#ifdef PROMPTDISTILL_AMX
+  if (tiles && has_amx() && queries.size(2) % 32 == 0)
+    return detail::attend_by<detail::AmxProducts>(queries, keys, values, ranges, out);
+#endif
+#if defined(__x86_64__)
+  detail::attend_by<detail::Avx512Products>(queries, keys, values, ranges, out);
 #endif
 }
 
