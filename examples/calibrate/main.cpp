@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -177,7 +178,8 @@ std::string left_text(double seconds, double done, double all) {
 std::vector<ex::PromptScores> score_all(const pd::CausalLm& lm,
                                         const ex::Task& task,
                                         const std::vector<std::int64_t>& windows,
-                                        const fs::path& folder) {
+                                        const fs::path& folder,
+                                        const std::function<void()>& done_one) {
   fs::create_directories(folder);
   std::vector<ex::PromptScores> all;
   ex::ProgressLine progress;
@@ -193,6 +195,7 @@ std::vector<ex::PromptScores> score_all(const pd::CausalLm& lm,
                                 left_text(progress.seconds(), done, total)));
     };
     all.push_back(scores_of(lm, sample, windows, folder, options));
+    done_one();
     done += static_cast<double>(sample.ids.size());
   }
   progress.clear();
@@ -207,7 +210,8 @@ std::pair<ex::MethodResult, std::vector<ex::Tried>> try_all(
     const ex::ReplyRunner& runner,
     std::vector<ex::ReplyRecord>& records,
     ex::JsonLines& lines,
-    std::int64_t longest) {
+    std::int64_t longest,
+    const std::function<void()>& done_one) {
   std::vector<ex::Method> methods{{"full", {}}};
   std::vector<std::string> names{"full"};
   for (const ex::Candidate& candidate : candidates) {
@@ -241,6 +245,7 @@ std::pair<ex::MethodResult, std::vector<ex::Tried>> try_all(
         lines.write(record);
         records.push_back(std::move(record));
       });
+    done_one();
     done += static_cast<double>(sample.ids.size());
   }
   progress.clear();
@@ -293,11 +298,22 @@ void run(CalibrateFlags flags) {
   std::vector<ex::ReplyRecord> records;
   const json header{
       {"model", {{"fingerprint", fingerprint}}}, {"settings", settings}, {"version", pd::kVersion}};
-  ex::JsonLines lines(flags.work, header,
-                      [&](const json& line) { records.push_back(line.get<ex::ReplyRecord>()); });
+  double spent = 0;  // seconds of this run and those that it goes on from
+  ex::JsonLines lines(flags.work, header, [&](const json& line) {
+    if (line.contains("seconds"))
+      spent += line.at("seconds").get<double>();
+    else
+      records.push_back(line.get<ex::ReplyRecord>());
+  });
   ex::check_writable(flags.output);
   ex::catch_interrupts();
-  ex::ProgressLine clock;
+  const ex::ProgressLine clock;
+  double noted = 0;
+  const auto note_time = [&] {
+    const double seconds = clock.seconds() - std::exchange(noted, clock.seconds());
+    spent += seconds;
+    lines.write({{"seconds", seconds}});
+  };
 
   const auto task_of = [&](std::uint64_t seed, std::size_t half, std::int64_t prompts) {
     return ex::calibration_task(
@@ -309,7 +325,7 @@ void run(CalibrateFlags flags) {
                  test = task_of(test_seed, 1, flags.test_prompts);
   const fs::path folder = flags.work / ("scores-" + ex::short_hash(header.dump()));
   const std::vector<ex::Candidate> candidates = [&] {
-    const std::vector<ex::PromptScores> scores = score_all(lm, search, windows, folder);
+    const std::vector<ex::PromptScores> scores = score_all(lm, search, windows, folder, note_time);
     ex::ProgressLine progress;
     const std::vector<ex::ScoringResult> found =
         ex::search_heads(scores, windows, pools, [&](std::size_t done, std::size_t all) {
@@ -328,7 +344,7 @@ void run(CalibrateFlags flags) {
       {stop_ids, [&](const ex::Ids& ids) { return ex::answer_text(tokenizer, ids, stop_ids); },
        [&](const std::string& text) { return tokenizer.encode(text, false); }, true});
   const auto [full, tried] =
-      try_all(lm, test, candidates, runner, records, lines, flags.lengths.back());
+      try_all(lm, test, candidates, runner, records, lines, flags.lengths.back(), note_time);
 
   ex::Table table({"stages", "window", "pool", "heads", "speed-up", "right", "less full (95 %)",
                    "at the longest", "nll", "needle kept"});
@@ -362,7 +378,7 @@ void run(CalibrateFlags flags) {
                          {"settings", settings},
                          {"seeds", {{"search", search_seed}, {"test", test_seed}}},
                          {"machine", ex::describe_machine(lm.device())},
-                         {"seconds", clock.seconds()},
+                         {"seconds", spent},
                          {"max_loss", flags.max_loss},
                          {"full_attention", full.score.mean},
                          {"this", to_json(best)}};

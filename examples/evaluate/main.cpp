@@ -205,10 +205,12 @@ void run(const ex::EvaluateFlags& flags) {
        [&](const std::string& text) { return tokenizer->encode(text, false); }, !flags.alone});
   ex::ProgressLine progress;
   std::set<std::string> samples;  // of this run: the file may hold those of a larger one
+  std::string prompts;            // their hashes
   double done = 0, tokens = 0;    // of prompts: those that lacked replies, and all so far
   for (std::size_t index = 0; index < task.size; ++index) {
     const ex::Sample sample = task.make(index);
     samples.insert(sample.id);
+    prompts += ex::prompt_hash(sample) + "\n";
     tokens += static_cast<double>(sample.ids.size());
     std::vector<ex::Method> missing;
     for (const ex::Method& method : methods) {
@@ -268,6 +270,7 @@ void run(const ex::EvaluateFlags& flags) {
   json summary = header_of(flags, task, lm);
   summary["machine"] = ex::describe_machine(lm.device());
   summary["metric"] = task.metric;
+  summary["prompts"] = {{"count", task.size}, {"hash", ex::short_hash(prompts)}};
   for (const ex::MethodResult& result : results)
     summary["results"].push_back(to_json(result, others));
   ex::write_file(flags.out / "summary.json", summary.dump(2) + "\n");

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -21,6 +22,7 @@
 #include "promptdistill/model/profile.hpp"
 #include "tests/examples/shell.hpp"
 #include "tests/golden/golden_method.hpp"
+#include "tests/io/tiny_lm.hpp"
 #include "tests/real_model.hpp"
 
 namespace promptdistill::test {
@@ -39,6 +41,37 @@ TEST_CASE("ranks count what stands above a token, and nothing for the window's",
   CHECK(ex::recall_within(ranks[0], 4) == 1);
   const at::Tensor far = at::tensor({0, 63, 64, 128, 2048, 5000}, at::kLong).view({6, 1});
   CHECK(at::allclose(ex::quality_of(far), at::tensor({1.0, 1.0, 1.0, 0.8, 0.0, 0.0})));
+}
+
+TEST_CASE("a head's recall is what a stage with it alone keeps", "[examples]") {
+  const CausalLm lm = tiny("tiny-llama3rope", at::kFloat);
+  std::mt19937_64 random(12);
+  const Ids ids = random_ids(random, 120, lm.config.vocab_size);
+  const std::vector<ex::TokenRange> needles{{30, 41}, {70, 75}};
+  const std::vector<ex::HeadScoring> scorings{{8, 5}, {3, 1}};
+  const std::vector<at::Tensor> recall = ex::head_recall(lm, ids, needles, scorings, 40);
+  REQUIRE(recall.size() == 2);
+  for (std::size_t s = 0; s < 2; ++s) {
+    REQUIRE(recall[s].sizes() == at::IntArrayRef({lm.layers(), lm.config.num_attention_heads}));
+    for (std::int64_t layer = 0; layer + 1 < lm.layers(); ++layer) {
+      for (std::int64_t head = 0; head < lm.config.num_attention_heads; ++head) {
+        INFO("window " << scorings[s].window << ", layer " << layer << ", head " << head);
+        DistillOptions options;
+        options.stages = {{layer, Count{40}}};
+        options.scorer = ScorerKind::kWindow;
+        options.window = scorings[s].window;
+        options.pool = scorings[s].pool;
+        options.heads[layer] = {head};
+        KvCache cache = lm.make_cache();
+        const PrefillResult result =
+            lm.prefill(tensor_of(ids), {120}, cache, make_distiller(options));
+        int inside = 0;
+        for (const std::int64_t at : ids_of(result.stages.front().kept_positions))
+          inside += (at >= 30 && at < 41) || (at >= 70 && at < 75);
+        CHECK(recall[s][layer][head].item<float>() == Approx(inside / 16.0));
+      }
+    }
+  }
 }
 
 TEST_CASE("voting heads are those that find the needle together", "[examples]") {

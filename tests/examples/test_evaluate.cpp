@@ -179,6 +179,61 @@ TEST_CASE("evaluate reads LongBench's files and refuses what is not the benchmar
       "not a task");
 }
 
+TEST_CASE("each of LongBench's tasks is scored by the benchmark's rule for it", "[examples]") {
+  const Shell shell;
+  struct Rule {
+    std::vector<const char*> tasks;
+    const char* metric;
+    const char* reply;
+    json answers;
+    double score;
+  };
+  const std::vector<Rule> rules{
+      {{"narrativeqa", "qasper", "multifieldqa_en", "hotpotqa", "2wikimqa", "musique"},
+       "token F1",
+       "\nthe red fox\nruns away",
+       {"a red fox", "no one"},
+       2 * 0.5 / 1.5},  // two of four words, the answer's two
+      {{"triviaqa"}, "token F1", "\nthe red fox\nruns away", {"a red fox"}, 1},
+      {{"gov_report", "qmsum", "multi_news"},
+       "ROUGE-L",
+       "one two three\nfour",
+       {"one three"},
+       2 / 3.0},
+      {{"samsum"}, "ROUGE-L", "\none two three\nfour", {"one three"}, 0.8},
+      {{"passage_count"}, "share of numbers", "3, no, 4", {"4"}, 0.5},
+      {{"passage_retrieval_en"}, "share of numbers", "Paragraph 7 or 12", {"Paragraph 12"}, 0.5},
+      {{"passage_retrieval_zh"}, "share of numbers", "段落7", {"段落7"}, 1},
+      {{"lcc", "repobench-p"}, "edit similarity", "// x\nreturn a;\n}", {"return a;"}, 1},
+      {{"trec", "lsht"}, "class", "\nPlace\nPerson", {"Place"}, 1},
+  };
+  json prompts, lengths;
+  for (const Rule& rule : rules) {
+    for (const char* task : rule.tasks) {
+      prompts[task] = "{context} {input}";
+      lengths[task] = 4;
+      const json line{{"context", "a"},
+                      {"input", "b"},
+                      {"answers", rule.answers},
+                      {"all_classes", {"Place", "Person"}}};
+      shell.write(std::string(task) + ".jsonl", line.dump() + "\n");
+    }
+  }
+  shell.write("dataset2prompt.json", prompts.dump());
+  shell.write("dataset2maxlen.json", lengths.dump());
+  for (const Rule& rule : rules) {
+    for (const char* name : rule.tasks) {
+      INFO(name);
+      const ex::Task task = ex::longbench_task(name, {shell.folder.path(), nullptr, 100, {}});
+      CHECK(task.metric == rule.metric);
+      ex::Sample sample;
+      sample.about["classes"] = {"Place", "Person"};
+      sample.references = rule.answers.get<std::vector<std::string>>();
+      CHECK(task.score(sample, rule.reply) == Approx(rule.score));
+    }
+  }
+}
+
 TEST_CASE("evaluate asks InfiniteBench's questions in its own words", "[examples][real]") {
   const auto model = real_model();
   if (!model) return;
