@@ -48,12 +48,10 @@ inline std::string quoted(const std::string& text) {
 // for lines; dashes and marks tell what shares a colour.
 inline constexpr const char* kPlotHead =
     R"(# gnuplot plots.gp, in this folder, draws the pictures anew.
-set terminal svg size 960,520 background rgb 'white' font 'sans-serif,15' noenhanced
 set encoding utf8
 set border 3 linecolor rgb '#5b636d'
 set tics nomirror out scale 0.6
 set grid ytics linetype 1 linewidth 0.6 linecolor rgb '#dde1e6'
-set key outside right center Left reverse spacing 1.25 samplen 3
 set bars 0.5
 array colours[7] = [0x000000, 0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7, 0x56B4E9, 0xE69F00]
 array marks[7] = [7, 5, 9, 11, 13, 6, 4]
@@ -67,6 +65,14 @@ inline std::string script_of(const Plot& plot) {
       out += fmt::format("{} {} {} {}\n", at.x, at.y, at.low, at.high);
     out += "EOD\n";
   }
+  // Long names stand below the curves, which keep their width.
+  const bool below = std::any_of(plot.curves.begin(), plot.curves.end(),
+                                 [](const Plot::Curve& curve) { return curve.name.size() > 28; });
+  out += fmt::format(
+      "set terminal svg size 960,{} background rgb 'white' font 'sans-serif,15' noenhanced\n"
+      "set key {} Left reverse spacing 1.25 samplen 3\n",
+      below ? 520 + 24 * plot.curves.size() : 520,
+      below ? "outside bottom center vertical maxcols 1" : "outside right center maxcols auto");
   out +=
       fmt::format("set output {}\nset title {}\nset xlabel {}\nset ylabel {}\n", quoted(plot.file),
                   quoted(plot.title), quoted(plot.x_label), quoted(plot.y_label));

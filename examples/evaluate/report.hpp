@@ -110,24 +110,24 @@ inline std::string head_map(const std::vector<HeadRecord>& heads) {
 struct Family {
   std::string name;
   std::optional<std::int64_t> layer;
-  std::string budget;
+  std::string budget, rest;  // what else tells settings of one stage apart
 };
 
 inline Family family_of(const std::string& text) {
   MethodOptions method = parse_method(text);
-  if (method.kind != MethodKind::kPromptDistill) return {to_string(method.kind), {}, ""};
+  if (method.kind != MethodKind::kPromptDistill) return {to_string(method.kind), {}, "", ""};
   if (method.distill.stages.size() != 1)
-    return {fmt::format("{} stages", method.distill.stages.size()), {}, ""};
+    return {fmt::format("{} stages", method.distill.stages.size()), {}, "", ""};
   const std::int64_t layer = method.distill.stages.front().layer;
   const std::string budget = to_string(method.distill.stages.front().budget);
   // Of everything else that it says, a name of its own.
   MethodOptions plain = method;
   plain.distill.stages = {{0, Count{1}}};
-  const std::string rest = to_string(plain);
+  plain.distill.heads.clear();
+  std::string rest = to_string(plain);
   const std::size_t comma = rest.find(',');
-  return {fmt::format("layer {}{}", layer,
-                      comma == std::string::npos ? "" : ", " + rest.substr(comma + 1)),
-          layer, budget};
+  rest = comma == std::string::npos ? "" : ", " + rest.substr(comma + 1);
+  return {fmt::format("layer {}{}", layer, rest), layer, budget, rest};
 }
 
 /// What a prompt's positions scored before every method's stages, and where its needles stand: of
@@ -258,7 +258,8 @@ inline std::vector<Plot> evaluation_plots(const std::vector<MethodResult>& resul
     add(kept, family.name, 100 * result.kept, result.score);
     if (result.speed_up) add(time, family.name, 100 / *result.speed_up, result.score);
     if (!family.layer) continue;
-    add(layers, family.budget + " tokens", static_cast<double>(*family.layer), result.score);
+    add(layers, family.budget + " tokens" + family.rest, static_cast<double>(*family.layer),
+        result.score);
     ticks.insert(static_cast<double>(*family.layer));
   }
   if (Plot::Curve front = detail::front_of(time); front.points.size() > 1)
@@ -336,7 +337,7 @@ table{{border-collapse:collapse;font-variant-numeric:tabular-nums}}svg{{max-widt
 th{{color:#5b636d;font-weight:500}}.results tr>:first-child{{text-align:left;padding-left:0;
 overflow-wrap:anywhere}}.maps{{display:flex;flex-wrap:wrap;gap:20px}}figure{{margin:0;max-width:560px}}
 figcaption{{font-size:13px;overflow-wrap:anywhere}}.strip{{max-width:none;margin:0 0 10px}}
-.strip svg{{display:block;width:100%;height:40px}}rect{{fill:#0072b2}}rect.needle{{fill:#d55e00}}
+.strip svg{{display:block;width:100%;height:40px}}.strip rect{{fill:#0072b2}}.strip rect.needle{{fill:#d55e00}}
 .heat td,.heat th{{padding:2px 8px;text-align:right}}
 </style><h1>{0}</h1><p>{1}</p>
 {2})",
