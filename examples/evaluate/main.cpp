@@ -210,14 +210,15 @@ void run(const ex::EvaluateFlags& flags) {
   for (std::size_t index = 0; index < task.size; ++index) {
     const ex::Sample sample = task.make(index);
     samples.insert(sample.id);
-    prompts += ex::prompt_hash(sample) + "\n";
+    const std::string prompt = ex::prompt_hash(sample);
+    prompts += prompt + "\n";
     tokens += static_cast<double>(sample.ids.size());
     std::vector<ex::Method> missing;
     for (const ex::Method& method : methods) {
       const auto found = known.find({sample.id, to_string(method.options)});
       if (found == known.end()) {
         missing.push_back(method);
-      } else if (found->second != ex::prompt_hash(sample)) {
+      } else if (found->second != prompt) {
         throw std::runtime_error(fmt::format(
             "{} has a reply to another prompt as sample {}: the text or the question was another; "
             "choose another --out",

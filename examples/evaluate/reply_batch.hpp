@@ -7,7 +7,6 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
-#include <c10/util/Exception.h>
 
 #include <chrono>
 #include <cstddef>
@@ -20,6 +19,7 @@
 #include "examples/common/planted_prompt.hpp"
 #include "promptdistill/any_cache_policy.hpp"
 #include "promptdistill/model/causal_lm.hpp"
+#include "promptdistill/model/sampler.hpp"
 
 namespace promptdistill::examples {
 
@@ -73,15 +73,13 @@ inline std::vector<BatchReply> reply_together(const CausalLm& lm,
   KvCache cache = KvCache::join(std::move(caches));
   at::Tensor hidden = at::cat(last);
   detail::RowPolicies policy{policies};
+  Sampler greedy(SamplingOptions{});
   for (;;) {
-    const at::Tensor logits = lm.logits(hidden), best = logits.argmax(-1).to(at::kCPU);
-    TORCH_CHECK_VALUE(logits.isfinite().all().item<bool>(),
-                      "promptdistill: logits must be finite; the checkpoint's weights or the dtype "
-                      "overflow");
+    const at::Tensor logits = lm.logits(hidden);
     Ids next;
     std::vector<std::int64_t> going;  // rows
     for (std::size_t row = 0; row < live.size(); ++row) {
-      const std::int64_t token = best.const_data_ptr<std::int64_t>()[row];
+      const std::int64_t token = greedy(logits[static_cast<std::int64_t>(row)]);
       Ids& tokens = replies[live[row]].tokens;
       tokens.push_back(token);
       if (stop_ids.contains(token) || std::ssize(tokens) == max_new_tokens ||
