@@ -25,7 +25,7 @@ outputs=()
 for kind in html json; do
   [[ " $*" == *" --$kind"* ]] || outputs+=("--$kind" "$build/quickstart.$kind")
 done
-profiles=("$root/examples/profiles/smollm2-135m-instruct"{,-three-stages}.json)
+profiles=("$root/examples/profiles/smollm2-135m-instruct"{,-calibrated}.json)
 [[ " $*" == *" --profile"* || " $*" == *" --stages"* ]] || set -- "${profiles[@]/#/--profile=}" "$@"
 "$build/release/bin/promptdistill-compare" "$model" "${outputs[@]}" "$@"
 

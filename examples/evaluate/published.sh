@@ -55,22 +55,22 @@ case $table in
     done
     ;;
   layers) # the paper's scorer: layer x k
-    "$evaluate" "$model" --out "$out" --profile none --task facts --seed 2 --lengths 4096 --depths 10 --repeats 6 \
+    "$evaluate" "$model" --out "$out" --profile none --task facts --seed 2 --lengths 4096 --depths 10 --repeats 4 \
       --sweep layer=2:28:2 budget=128,256,512,1024 "$@"
     ;;
   position) # which queries score, at the layer where the paper's scorer is best
     {
-      for scorer in last,skip_last=5 {window,raw},window={1,4,8,16,32,64}; do
+      for scorer in last,skip_last={5,6,7} {window,raw},window={1,4,8,16,32,64}; do
         echo "promptdistill:stages=20:512,truncate=all,scorer=$scorer"
       done
       echo promptdistill:stages=20:512,truncate=all
-    } | run --task facts --seed 3 --lengths 4096 --depths 10 --repeats 10 "$@"
+    } | run --task facts --seed 3 --lengths 4096 --depths 10 --repeats 6 "$@"
     ;;
   retained) # 1 to 50 % of the tokens
     for share in 1 2 5 10 20 30 50; do
       echo "promptdistill:stages=20:$share%,truncate=all"
       echo "promptdistill:stages=14:$share%,truncate=all,$scoring,$one"
-    done | run --task facts --seed 4 --lengths 4096 --depths 10 --repeats 10 "$@"
+    done | run --task facts --seed 4 --lengths 4096 --depths 10 --repeats 6 "$@"
     ;;
   *)
     echo "published.sh: no table $table" >&2

@@ -224,7 +224,7 @@ TEST_CASE("what inspect plans for a real model is what generate measures", "[exa
     inspect.shell.folder.write("ids.json", json(ids).dump());
     for (const std::string settings :
          {"--profile none", "--profile " PROMPTDISTILL_PROFILES "/smollm2-135m-instruct.json",
-          "--profile " PROMPTDISTILL_PROFILES "/smollm2-135m-instruct-three-stages.json"}) {
+          "--profile " PROMPTDISTILL_PROFILES "/smollm2-135m-instruct-calibrated.json"}) {
       const std::string arguments = model->string() + " --max-new-tokens 2 " + settings;
       const ProgramRun ran =
           inspect.shell("promptdistill-generate " + arguments + " --ids-file ids.json --json -");
