@@ -183,13 +183,13 @@ TEST_CASE("an append of nothing and a keep of nothing are allowed", "[core]") {
 template <class Error, class Call>
 void check_refused(LayerCache& cache, const Call& call, const std::vector<std::string>& words) {
   const LayerCache before = cache.fork();
-  const void* storage = cache.rows() > 0 ? cache.keys().const_data_ptr() : nullptr;
+  const void* storage = cache.rows() > 0 ? cache.parts().back().keys.const_data_ptr() : nullptr;
   const std::size_t bytes = cache.bytes();
   check_throws<Error>([&] { call(cache); }, words);
   CHECK(cache.rows() == before.rows());
   CHECK(cache.bytes() == bytes);
   if (before.rows() == 0) return;
-  CHECK(cache.keys().const_data_ptr() == storage);
+  CHECK(cache.parts().back().keys.const_data_ptr() == storage);
   CHECK(at::equal(cache.keys(), before.keys()));
   CHECK(at::equal(cache.values(), before.values()));
   CHECK(at::equal(cache.positions(), before.positions()));
@@ -275,6 +275,73 @@ TEST_CASE("a refused keep leaves the cache as it was", "[core]") {
   LayerCache empty;
   check_refused<c10::ValueError>(empty, keeps(longs({0})), {"keeps rows that it has"});
   check_refused<c10::ValueError>(empty, keeps(at::zeros({3, 1}, at::kLong)), {shapes});
+}
+
+TEST_CASE("frozen rows are shared by forks, each of which goes its own way", "[core]") {
+  LayerCache cache = filled({0, 2, 3}, 2);
+  cache.freeze();
+  check_holds(cache, {0, 2, 3});
+  CHECK(cache.bytes() == 3 * kRowBytes);  // the room is gone
+  CHECK(cache.frozen_bytes() == cache.bytes());
+  CHECK(cache.capacity() == 0);
+  LayerCache one = cache.fork(), other = cache.fork();
+  append(one, {5, 8}, 1);
+  append(other, {4}, 0);
+  append(one, {9}, 0);
+  check_holds(one, {0, 2, 3, 5, 8, 9});
+  check_holds(other, {0, 2, 3, 4});
+  check_holds(cache, {0, 2, 3});
+  CHECK(one.frozen()[0].keys.const_data_ptr() == cache.keys().const_data_ptr());
+  CHECK(one.frozen_bytes() == 3 * kRowBytes);
+  CHECK(one.bytes() == 6 * kRowBytes);
+  REQUIRE(one.parts().size() == 2);
+  CHECK(to_ids(one.parts()[1].positions) == Ids{5, 8, 9});
+  LayerCache copy = one.fork();
+  append(copy, {10}, 0);
+  check_holds(one, {0, 2, 3, 5, 8, 9});
+  check_holds(copy, {0, 2, 3, 5, 8, 9, 10});
+}
+
+TEST_CASE("frozen rows are kept, refused and counted like others", "[core]") {
+  LayerCache cache = filled({0, 2, 3});
+  cache.freeze();
+  append(cache, {5, 8}, 0);
+  check_refused<c10::ValueError>(cache, [](LayerCache& held) { append(held, {8}); },
+                                 {"beyond those of the cache"});
+  LayerCache frozen = cache.fork();
+  frozen.freeze();
+  check_refused<c10::ValueError>(frozen, [](LayerCache& held) { append(held, {8}); },
+                                 {"beyond those of the cache"});
+  const at::Tensor wide = at::zeros({1, kGroups + 1, kSize});
+  check_refused<c10::ValueError>(frozen,
+                                 [&](LayerCache& held) { held.append(wide, wide, longs({9}), 0); },
+                                 {"the heads and head size of the cache"});
+  LayerCache shared = cache.fork();
+  shared.keep(longs({0, 2, 4}), 1);
+  check_holds(shared, {0, 3, 8});
+  CHECK(shared.frozen_bytes() == 0);
+  CHECK(shared.bytes() == 4 * kRowBytes);
+  check_holds(cache, {0, 2, 3, 5, 8});
+  LayerCache heads = cache.fork();
+  heads.keep(longs({0, 1, 1, 2, 3, 4}).view({3, 2}), 1);
+  check_heads_hold(heads, {{0, 2}, {2, 3}, {5, 8}});
+  check_refused<c10::ValueError>(heads, [](LayerCache& held) { held.freeze(); },
+                                 {"different rows cannot be frozen"});
+}
+
+TEST_CASE("freezing again and again leaves few parts", "[core]") {
+  LayerCache cache;
+  cache.freeze();
+  CHECK(cache.rows() == 0);
+  for (std::int64_t i = 0; i < 100; ++i) {
+    append(cache, {i});
+    cache.freeze();
+  }
+  check_holds(cache, range(0, 100));
+  CHECK(cache.parts().size() <= 7);
+  CHECK(cache.bytes() == 100 * kRowBytes);
+  const LayerCache made = LayerCache::of(cache.parts()[0]);
+  check_holds(made, range(0, 64));
 }
 
 }  // namespace

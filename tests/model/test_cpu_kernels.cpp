@@ -27,6 +27,24 @@ double off(const at::Tensor& got, const at::Tensor& expected) {
 /// What rounding once to the dtype leaves, with some room.
 double rounding(at::ScalarType dtype) { return dtype == at::kFloat ? 1e-5 : 4e-3; }
 
+/// A cache in parts that begin at row 0 and at each of `cuts`, none of them in one storage.
+std::vector<CacheRows> in_parts(const at::Tensor& keys,  // [G, rows, D]
+                                const at::Tensor& values,
+                                std::vector<std::int64_t> cuts = {}) {
+  std::vector<CacheRows> parts;
+  std::int64_t begin = 0;
+  cuts.push_back(keys.size(1));
+  for (const std::int64_t end : cuts) {
+    const auto piece = [&](const at::Tensor& whole) {
+      const at::Tensor rows = whole.narrow(1, begin, end - begin);
+      return cuts.size() == 1 ? rows : rows.clone();
+    };
+    parts.push_back({piece(keys), piece(values), at::arange(begin, end)});
+    begin = end;
+  }
+  return parts;
+}
+
 /// softmax(q . k / sqrt(D)) v in double over the rows that `mask` [Tq, rows] names.
 at::Tensor naive_attention(const at::Tensor& queries,  // [Tq, H, D]
                            const at::Tensor& keys,     // [G, rows, D]
@@ -100,13 +118,13 @@ TEST_CASE("kernels pass NaN on", "[model]") {
       at::Tensor k = keys.clone(), v = keys.clone();
       (in_keys ? k : v)[0][7 * place][3] = NAN;
       at::Tensor out = at::empty({32}, k.options());
-      cpu::call_for(dtype, [&]<class T>() { cpu::attend_one<T>(queries, k, v, out); });
+      cpu::call_for(dtype, [&]<class T>() { cpu::attend_one<T>(queries, in_parts(k, v), out); });
       CHECK(out.isnan().any().item<bool>());
-      if (!cpu::attends_many(queries.unsqueeze(0), k, v)) continue;
+      if (!cpu::attends_many(queries.unsqueeze(0), in_parts(k, v))) continue;
       for (const bool tiles : {true, false}) {
         const std::vector<cpu::RowRange> all{{0, 300}};
         out.zero_();
-        cpu::attend_many(queries.unsqueeze(0), k, v, all, out.unsqueeze(0), tiles);
+        cpu::attend_many(queries.unsqueeze(0), in_parts(k, v), all, out.unsqueeze(0), tiles);
         CHECK(out.isnan().any().item<bool>());
       }
     }
@@ -132,13 +150,13 @@ TEST_CASE("rows of infinitely low scores weigh nothing, and alone they give NaN"
       else
         CHECK(off(out, expected) < 2 * rounding(dtype));
     };
-    cpu::call_for(dtype, [&]<class T>() { cpu::attend_one<T>(q, k, v, out); });
+    cpu::call_for(dtype, [&]<class T>() { cpu::attend_one<T>(q, in_parts(k, v), out); });
     check();
-    if (!cpu::attends_many(q.unsqueeze(0), k, v)) continue;
+    if (!cpu::attends_many(q.unsqueeze(0), in_parts(k, v))) continue;
     for (const bool tiles : {true, false}) {
       const std::vector<cpu::RowRange> all{{0, 600}};
       out.zero_();
-      cpu::attend_many(q.unsqueeze(0), k, v, all, out.unsqueeze(0), tiles);
+      cpu::attend_many(q.unsqueeze(0), in_parts(k, v), all, out.unsqueeze(0), tiles);
       check();
     }
   }
@@ -157,19 +175,24 @@ TEST_CASE("one token's attention is the formula over every row", "[model]") {
     const at::Tensor q = at::randn({heads, size}).mul_(3).to(dtype);
     const at::Tensor k = at::randn({groups, rows + 9, size}).to(dtype).narrow(1, 0, rows),
                      v = at::randn({groups, rows + 9, size}).to(dtype).narrow(1, 0, rows);
-    REQUIRE(cpu::attends_one(q, k, v));
-    const at::Tensor kept = q.clone(), out = at::empty({heads * size}, q.options());
-    cpu::call_for(dtype, [&]<class T>() { cpu::attend_one<T>(q, k, v, out); });
-    CHECK(off(out.unsqueeze(0), naive_attention(q.unsqueeze(0), k, v,
-                                                at::ones({1, rows}, at::kBool))) < rounding(dtype));
-    CHECK(at::equal(q, kept));
+    const at::Tensor expected =
+        naive_attention(q.unsqueeze(0), k, v, at::ones({1, rows}, at::kBool));
+    std::vector<std::vector<CacheRows>> caches{in_parts(k, v)};
+    if (rows > 3) caches.push_back(in_parts(k, v, {1, rows / 3, rows - 1}));
+    for (const std::vector<CacheRows>& parts : caches) {
+      REQUIRE(cpu::attends_one(q, parts));
+      const at::Tensor kept = q.clone(), out = at::empty({heads * size}, q.options());
+      cpu::call_for(dtype, [&]<class T>() { cpu::attend_one<T>(q, parts, out); });
+      CHECK(off(out.unsqueeze(0), expected) < rounding(dtype));
+      CHECK(at::equal(q, kept));
+    }
   }
 }
 
 TEST_CASE("attention over ranges of rows is the formula under the mask they mean", "[model]") {
   at::manual_seed(4);
-  if (!cpu::attends_many(at::ones({1, 1, 16}, at::kBFloat16), at::ones({1, 1, 16}, at::kBFloat16),
-                         at::ones({1, 1, 16}, at::kBFloat16))) {
+  const at::Tensor one = at::ones({1, 1, 16}, at::kBFloat16);
+  if (!cpu::attends_many(one, in_parts(one, one))) {
     WARN("this machine has no AVX-512 BF16: the kernel is not run here");
     return;
   }
@@ -198,10 +221,14 @@ TEST_CASE("attention over ranges of rows is the formula under the mask they mean
         mask[i].narrow(0, begin, end - begin).fill_(true);
       }
       const at::Tensor expected = naive_attention(q, k, v, mask);
-      for (const bool tiles : {true, false}) {
-        const at::Tensor out = at::empty({tokens, heads * size}, q.options());
-        cpu::attend_many(q, k, v, ranges, out, tiles);
-        CHECK(off(out, expected) < 6e-3);
+      std::vector<std::vector<CacheRows>> caches{in_parts(k, v)};
+      if (rows > 3) caches.push_back(in_parts(k, v, {1, rows / 3, rows - 1}));
+      for (const std::vector<CacheRows>& parts : caches) {
+        for (const bool tiles : {true, false}) {
+          const at::Tensor out = at::empty({tokens, heads * size}, q.options());
+          cpu::attend_many(q, parts, ranges, out, tiles);
+          CHECK(off(out, expected) < 6e-3);
+        }
       }
     }
   }
@@ -245,12 +272,15 @@ TEST_CASE("a chunk merged with its past is the causal triangle's last rows", "[m
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     const at::Tensor q = at::randn({6, 40, 16}).to(dtype), k = at::randn({2, 100, 16}).to(dtype),
                      v = at::randn({2, 100, 16}).to(dtype);
-    const auto merged = detail::attend_merged(q, k, v);
-    REQUIRE(merged.has_value());  // with the LibTorch that the tests are built with
     const at::Tensor mask =
         at::arange(100).unsqueeze(0).le(at::arange(60, 100).unsqueeze(1));  // [40, 100]
-    CHECK(off(merged->transpose(0, 1).reshape({40, 96}),
-              naive_attention(q.transpose(0, 1), k, v, mask)) < 2 * rounding(dtype));
+    for (const std::vector<CacheRows>& parts :
+         {in_parts(k, v), in_parts(k, v, {30, 31}), in_parts(k, v, {7, 60})}) {
+      const auto merged = detail::attend_merged(q, detail::with_last_split(parts, 40), true);
+      REQUIRE(merged.has_value());  // with the LibTorch that the tests are built with
+      CHECK(off(merged->transpose(0, 1).reshape({40, 96}),
+                naive_attention(q.transpose(0, 1), k, v, mask)) < 3 * rounding(dtype));
+    }
   }
 }
 

@@ -183,7 +183,8 @@ std::int64_t measured_peak(const CausalLm& lm,
 /// Whether bfloat16 runs as it is planned: a CPU without the kernel attends in float32 parts.
 bool runs_as_planned(at::ScalarType dtype) {
   const at::Tensor one = at::ones({1, 1, 16}, dtype);
-  const bool planned = dtype == at::kFloat || cpu::attends_many(one, one, one);
+  const bool planned =
+      dtype == at::kFloat || cpu::attends_many(one, std::vector<CacheRows>{{one, one, {}}});
   if (!planned) WARN("this machine has no AVX-512 BF16: bfloat16 takes more than is planned");
   return planned;
 }

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -95,6 +96,40 @@ inline std::vector<cpu::RowRange> seen_by_newest(std::int64_t count, std::int64_
   return ranges;
 }
 
+/// The parts without their first `count` rows.
+inline std::vector<CacheRows> without_first(std::span<const CacheRows> parts, std::int64_t count) {
+  std::vector<CacheRows> rest;
+  for (const CacheRows& part : parts) {
+    const std::int64_t gone = std::min(count, part.rows()), left = part.rows() - gone;
+    count -= gone;
+    if (left > 0)
+      rest.push_back({part.keys.narrow(1, gone, left), part.values.narrow(1, gone, left),
+                      part.positions.narrow(-1, gone, left)});
+  }
+  return rest;
+}
+
+/// The parts with the last `count` rows as a part of their own; all of them are in the last one.
+inline std::vector<CacheRows> with_last_split(std::vector<CacheRows> parts, std::int64_t count) {
+  const CacheRows last = parts.back();
+  const std::int64_t before = last.rows() - count;
+  if (before == 0) return parts;
+  const auto piece = [&](std::int64_t first, std::int64_t rows) {
+    return CacheRows{last.keys.narrow(1, first, rows), last.values.narrow(1, first, rows),
+                     last.positions.narrow(-1, first, rows)};
+  };
+  parts.back() = piece(0, before);
+  parts.push_back(piece(before, count));
+  return parts;
+}
+
+/// Keys or values of all parts, [G, rows, D]: a copy unless there is only one.
+inline at::Tensor joined(std::span<const CacheRows> parts, at::Tensor CacheRows::*of) {
+  std::vector<at::Tensor> pieces;
+  for (const CacheRows& part : parts) pieces.push_back(part.*of);
+  return pieces.size() == 1 ? pieces[0] : at::cat(pieces, 1);
+}
+
 }  // namespace detail
 
 /// softmax(q . k / sqrt(D)) v of one row over its cache; query i sees the rows whose position is at
@@ -105,9 +140,10 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
                          const LayerCache& cache,
                          std::optional<std::int64_t> window,
                          QueryRows standing) {  // -> [Tq, H * D]
-  const at::Tensor keys = cache.keys(), values = cache.values(), positions = cache.positions();
+  const std::vector<CacheRows> parts = cache.parts();
+  const at::Tensor positions = cache.positions();
   const std::int64_t heads = queries.size(0), count = queries.size(1), size = queries.size(2),
-                     groups = keys.size(0), rows = cache.rows();
+                     groups = parts[0].keys.size(0), rows = cache.rows();
   const bool shared = !cache.per_head();
   // A window that reaches from the last query to the oldest row hides nothing from anyone.
   const std::int64_t width = window.value_or(0);
@@ -116,24 +152,24 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
   if (count == 1 && standing != QueryRows::kAny && (!narrow || shared)) {
     // The newest token sees every row of its window: the queries that share a KV head go through as
     // one block, and the cache is read once.
-    const std::int64_t first =
-        narrow ? positions.le(query_positions - width).sum().item<std::int64_t>() : 0;
-    const at::Tensor seen_keys = keys.narrow(1, first, rows - first),
-                     seen_values = values.narrow(1, first, rows - first);
-    if (cpu::attends_one(queries.select(1, 0), seen_keys, seen_values)) {
+    const std::vector<CacheRows> seen =
+        narrow ? detail::without_first(
+                     parts, positions.le(query_positions - width).sum().item<std::int64_t>())
+               : parts;
+    if (cpu::attends_one(queries.select(1, 0), seen)) {
       at::Tensor out = at::empty({1, heads * size}, queries.options());
-      cpu::call_for(queries.scalar_type(), [&]<class T>() {
-        cpu::attend_one<T>(queries.select(1, 0), seen_keys, seen_values, out[0]);
-      });
+      cpu::call_for(queries.scalar_type(),
+                    [&]<class T>() { cpu::attend_one<T>(queries.select(1, 0), seen, out[0]); });
       return out;
     }
     const at::Tensor folded = queries.reshape({groups, heads / groups, size});
     // The kernel that LibTorch would choose may be made anew for every number of rows.
-    if (!queries.is_cpu()) {
-      if (const auto flash = detail::flash_attention(folded, seen_keys, seen_values, false))
-        return flash->out.reshape({1, heads * size});
+    if (!queries.is_cpu() || seen.size() > 1) {
+      if (const auto merged = detail::attend_merged(folded, seen, false))
+        return merged->reshape({1, heads * size});
     }
-    return detail::grouped_sdpa(folded, seen_keys, seen_values, std::nullopt, false)
+    return detail::grouped_sdpa(folded, detail::joined(seen, &CacheRows::keys),
+                                detail::joined(seen, &CacheRows::values), std::nullopt, false)
         .reshape({1, heads * size});
   }
   const auto seen = [&] {
@@ -141,22 +177,25 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
                ? detail::seen_by_newest(count, rows)
                : detail::seen_rows(query_positions, positions, narrow ? window : std::nullopt);
   };
-  if (shared && cpu::attends_many(queries.transpose(0, 1), keys, values)) {
+  if (shared && cpu::attends_many(queries.transpose(0, 1), parts)) {
     at::Tensor out = at::empty({count, heads * size}, queries.options());
-    cpu::attend_many(queries.transpose(0, 1), keys, values, seen(), out);
+    cpu::attend_many(queries.transpose(0, 1), parts, seen(), out);
     return out;
   }
-  if (count == rows && !narrow &&
+  if (count == rows && !narrow && parts.size() == 1 &&
       detail::has_causal_kernel(
-          queries, keys)) {  // every row is one of the queries' own: the causal triangle
-    return detail::grouped_sdpa(queries, keys, values, std::nullopt, true)
+          queries, parts[0].keys)) {  // every row is one of the queries' own: the causal triangle
+    return detail::grouped_sdpa(queries, parts[0].keys, parts[0].values, std::nullopt, true)
         .transpose(0, 1)
         .reshape({count, heads * size});
   }
-  if (shared && !narrow && count < rows && standing == QueryRows::kNewest) {
-    if (const auto merged = detail::attend_merged(queries, keys, values))
+  if (shared && !narrow && count < rows && standing == QueryRows::kNewest &&
+      parts.back().rows() >= count) {
+    if (const auto merged =
+            detail::attend_merged(queries, detail::with_last_split(parts, count), true))
       return merged->transpose(0, 1).reshape({count, heads * size});
   }
+  const at::Tensor keys = cache.keys(), values = cache.values();
   // An accelerator's positions are not waited for where they only save work.
   const bool ranged = shared && (queries.is_cpu() || narrow || standing == QueryRows::kNewest);
   const std::vector<cpu::RowRange> ranges =

@@ -2,8 +2,8 @@
 // SPDX-FileCopyrightText: 2026 The promptdistill authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// LibTorch's flash attention with its log-sum-exp, by which attention of a chunk over what came
-// before it and over itself is merged: two calls of a kernel instead of a mask.
+// LibTorch's flash attention with its log-sum-exp, by which attention over parts of a cache is
+// merged, a chunk and what came before it among them: calls of a kernel instead of a mask.
 
 #include <ATen/ATen.h>
 #if __has_include(<torch/version.h>)
@@ -14,7 +14,10 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <utility>
+
+#include "promptdistill/core/layer_cache.hpp"
 
 // The operations are private to LibTorch: only versions that they were tried with are trusted with
 // them, others get the mask. (On the CPU some before 2.9 take fewer KV heads than query heads and
@@ -90,22 +93,30 @@ inline std::optional<FlashAttention> flash_attention(
   return std::nullopt;
 }
 
-/// softmax(q . k / sqrt(D)) v of the tokens of the last Tq rows, causal among themselves; nothing
-/// where there is no flash attention. With o and l the output and log-sum-exp of each part:
-/// (o1 e^l1 + o2 e^l2) / (e^l1 + e^l2), exact up to the rounding of the parts to the dtype.
-inline std::optional<at::Tensor> attend_merged(const at::Tensor& queries,  // [H, Tq, D]
-                                               const at::Tensor& keys,  // [G, rows, D], rows > Tq
-                                               const at::Tensor& values) {  // -> [H, Tq, D]
-  const std::int64_t count = queries.size(1), past = keys.size(1) - count;
-  const auto before =
-      flash_attention(queries, keys.narrow(1, 0, past), values.narrow(1, 0, past), false);
-  if (!before) return std::nullopt;
-  const auto own =
-      flash_attention(queries, keys.narrow(1, past, count), values.narrow(1, past, count), true);
-  // The chunk's own share.
-  const at::Tensor share = at::sigmoid(own->log_sum_exp - before->log_sum_exp).unsqueeze(-1);
-  return at::lerp(before->out.to(at::kFloat), own->out.to(at::kFloat), share)
-      .to(queries.scalar_type());
+/// softmax(q . k / sqrt(D)) v over all rows of all parts; `causal`: the last part's rows are the
+/// queries' own tokens, causal among themselves. Nothing where there is no flash attention. With
+/// o and l the output and log-sum-exp of each part: (o1 e^l1 + o2 e^l2) / (e^l1 + e^l2), exact up
+/// to the rounding of the parts to the dtype.
+inline std::optional<at::Tensor> attend_merged(const at::Tensor& queries,         // [H, Tq, D]
+                                               std::span<const CacheRows> parts,  // [G, rows, D]
+                                               bool causal) {                     // -> [H, Tq, D]
+  at::Tensor out, log_sum_exp;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const auto part =
+        flash_attention(queries, parts[i].keys, parts[i].values, causal && i + 1 == parts.size());
+    if (!part) return std::nullopt;
+    if (parts.size() == 1) return part->out;
+    const at::Tensor values = part->out.to(at::kFloat);
+    if (i == 0) {
+      out = values;
+      log_sum_exp = part->log_sum_exp;
+      continue;
+    }
+    const at::Tensor share = at::sigmoid(part->log_sum_exp - log_sum_exp).unsqueeze(-1);
+    out = at::lerp(out, values, share);
+    log_sum_exp = at::logaddexp(log_sum_exp, part->log_sum_exp);
+  }
+  return out.to(queries.scalar_type());
 }
 
 }  // namespace promptdistill::detail

@@ -17,6 +17,7 @@
 #include <span>
 #include <vector>
 
+#include "promptdistill/core/layer_cache.hpp"
 #include "promptdistill/model/cpu/amx.hpp"
 #include "promptdistill/model/cpu/lanes.hpp"
 
@@ -285,11 +286,12 @@ struct AmxProducts {
 };
 #endif
 
-/// One tile of queries over one packed block of keys, the rows [first, first + kKeyBlock).
+/// One tile of queries over one packed block of keys, the rows [first, first + count).
 template <class Products>
 PROMPTDISTILL_BF16 void attend_tile(TaskState& state,
                                     std::int64_t row,
                                     std::int64_t first,
+                                    std::int64_t count,
                                     float scale) {  // times log2(e)
   constexpr int kRows = Products::kRows;
   const RowRange* const ranges = state.ranges.data() + row;
@@ -301,16 +303,17 @@ PROMPTDISTILL_BF16 void attend_tile(TaskState& state,
     all_begin = std::max(all_begin, ranges[r].begin);
     all_end = std::min(all_end, ranges[r].end);
   }
-  if (end <= first || begin >= first + kKeyBlock) return;
-  const std::int64_t seen = std::min(kKeyBlock, end - first), size = state.size;
+  if (end <= first || begin >= first + count) return;
+  const std::int64_t seen = std::min(count, end - first), size = state.size;
   alignas(64) float scores[kRows][kKeyBlock];
   const std::int64_t width = (seen + Products::kKeys - 1) / Products::kKeys * Products::kKeys;
   Products::score(state.queries.const_data_ptr<c10::BFloat16>() + row * size,
                   state.packed_keys.const_data_ptr<std::int32_t>(), size, width, scores[0]);
-  if (all_begin > first || all_end < first + width) {
+  if (all_begin > first || std::min(all_end, first + count) < first + width) {
     for (int r = 0; r < kRows; ++r) {
       const std::int64_t from = std::clamp<std::int64_t>(ranges[r].begin - first, 0, width),
-                         to = std::clamp<std::int64_t>(ranges[r].end - first, from, width);
+                         to = std::clamp<std::int64_t>(std::min(ranges[r].end - first, count), from,
+                                                       width);
       std::fill(scores[r], scores[r] + from, -std::numeric_limits<float>::infinity());
       std::fill(scores[r] + to, scores[r] + width, -std::numeric_limits<float>::infinity());
     }
@@ -352,18 +355,20 @@ PROMPTDISTILL_BF16 void attend_tile(TaskState& state,
 
 /// Whether attend_many can take these on this machine.
 inline bool attends_many(const at::Tensor& queries,  // [Tq, H, D]
-                         const at::Tensor& keys,     // [G, rows, D]
-                         const at::Tensor& values) {
+                         std::span<const CacheRows> parts) {
 #if defined(__x86_64__)
   const std::int64_t size = queries.size(2);
   static const bool machine =
       __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  return machine && size % kLanes == 0 && readable(queries, keys, values) &&
-         queries.scalar_type() == at::kBFloat16 && queries.stride(1) == size &&
-         keys.stride(1) == size && values.stride(1) == size;
+  return machine && size % kLanes == 0 && queries.scalar_type() == at::kBFloat16 &&
+         queries.stride(1) == size &&
+         std::all_of(parts.begin(), parts.end(), [&](const CacheRows& part) {
+           return readable(queries, part.keys, part.values) && part.keys.stride(1) == size &&
+                  part.values.stride(1) == size;
+         });
 #else
-  return false && queries.defined() && keys.defined() && values.defined();
+  return false && queries.defined() && !parts.empty();
 #endif
 }
 
@@ -372,21 +377,17 @@ namespace detail {
 
 template <class Products>
 void attend_by(const at::Tensor& queries,
-               const at::Tensor& keys,
-               const at::Tensor& values,
+               std::span<const CacheRows> parts,
                std::span<const RowRange> ranges,
                const at::Tensor& out) {
   constexpr std::int64_t kRows = Products::kRows;
   const std::int64_t tokens = queries.size(0), heads = queries.size(1), size = queries.size(2),
-                     groups = keys.size(0), share = heads / groups,
+                     groups = parts[0].keys.size(0), share = heads / groups,
                      blocks = (tokens + kTokenBlock - 1) / kTokenBlock;
   const auto scale = static_cast<float>(std::numbers::log2e / std::sqrt(static_cast<double>(size)));
   const auto* const q = queries.const_data_ptr<c10::BFloat16>();
-  const auto* const k = keys.const_data_ptr<c10::BFloat16>();
-  const auto* const v = values.const_data_ptr<c10::BFloat16>();
   auto* const o = out.mutable_data_ptr<c10::BFloat16>();
-  const std::int64_t query_stride = queries.stride(0), key_stride = keys.stride(0),
-                     value_stride = values.stride(0), out_stride = out.stride(0);
+  const std::int64_t query_stride = queries.stride(0), out_stride = out.stride(0);
   const auto run_task = [&](TaskState& state, std::int64_t task) {
     // The last tokens see most: first, so that no thread is left alone with them.
     const std::int64_t group = task % groups, block = blocks - 1 - task / groups,
@@ -407,14 +408,22 @@ void attend_by(const at::Tensor& queries,
     std::fill_n(state.values.mutable_data_ptr<float>(), padded * size, 0.0f);
     const std::int64_t begin = ranges[static_cast<std::size_t>(first)].begin,
                        end = ranges[static_cast<std::size_t>(first + count - 1)].end;
-    for (std::int64_t key = begin / kKeyBlock * kKeyBlock; key < end; key += kKeyBlock) {
-      const std::int64_t there = std::min(kKeyBlock, end - key);
-      pack_keys(k + group * key_stride + key * size, there, size,
-                state.packed_keys.mutable_data_ptr<std::int32_t>());
-      pack_values(v + group * value_stride + key * size, there, size,
-                  state.packed_values.mutable_data_ptr<std::int32_t>());
-      for (std::int64_t row = 0; row < padded; row += kRows)
-        attend_tile<Products>(state, row, key, scale);
+    std::int64_t start = 0;  // of the part
+    for (const CacheRows& part : parts) {
+      const auto* const k = part.keys.const_data_ptr<c10::BFloat16>() + group * part.keys.stride(0);
+      const auto* const v =
+          part.values.const_data_ptr<c10::BFloat16>() + group * part.values.stride(0);
+      const std::int64_t last = std::min(part.rows(), end - start);
+      for (std::int64_t key = std::max<std::int64_t>(begin - start, 0) / kKeyBlock * kKeyBlock;
+           key < last; key += kKeyBlock) {
+        const std::int64_t there = std::min(kKeyBlock, last - key);
+        pack_keys(k + key * size, there, size, state.packed_keys.mutable_data_ptr<std::int32_t>());
+        pack_values(v + key * size, there, size,
+                    state.packed_values.mutable_data_ptr<std::int32_t>());
+        for (std::int64_t row = 0; row < padded; row += kRows)
+          attend_tile<Products>(state, row, start + key, there, scale);
+      }
+      start += part.rows();
     }
     const float* const sums = state.values.const_data_ptr<float>();
     for (std::int64_t row = 0; row < rows; ++row) {
@@ -444,17 +453,16 @@ void attend_by(const at::Tensor& queries,
 /// in float32, powers rounded to bfloat16 before they weigh the values. attends_many() must hold.
 /// `tiles`: by AMX where the machine has it and D is a multiple of 32.
 inline void attend_many(const at::Tensor& queries,         // [Tq, H, D]
-                        const at::Tensor& keys,            // [G, rows, D]
-                        const at::Tensor& values,          // [G, rows, D]
+                        std::span<const CacheRows> parts,  // [G, rows, D]
                         std::span<const RowRange> ranges,  // [Tq], begins and ends ascending
                         const at::Tensor& out,             // [Tq, H * D]
                         [[maybe_unused]] bool tiles = true) {
 #ifdef PROMPTDISTILL_AMX
   if (tiles && has_amx() && queries.size(2) % 32 == 0)
-    return detail::attend_by<detail::AmxProducts>(queries, keys, values, ranges, out);
+    return detail::attend_by<detail::AmxProducts>(queries, parts, ranges, out);
 #endif
 #if defined(__x86_64__)
-  detail::attend_by<detail::Avx512Products>(queries, keys, values, ranges, out);
+  detail::attend_by<detail::Avx512Products>(queries, parts, ranges, out);
 #endif
 }
 

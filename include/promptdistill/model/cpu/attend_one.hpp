@@ -10,7 +10,10 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <span>
+#include <vector>
 
+#include "promptdistill/core/layer_cache.hpp"
 #include "promptdistill/model/cpu/lanes.hpp"
 
 namespace promptdistill::cpu {
@@ -112,44 +115,57 @@ PROMPTDISTILL_INLINE void attend_block(const float* queries,  // [R, D]
 
 /// Whether attend_one can take these.
 inline bool attends_one(const at::Tensor& queries,  // [H, D]
-                        const at::Tensor& keys,     // [G, rows, D]
-                        const at::Tensor& values) {
+                        std::span<const CacheRows> parts) {
   const std::int64_t size = queries.size(1);
-  return readable(queries, keys, values) && keys.stride(1) == size && values.stride(1) == size &&
-         size % kLanes == 0 && size <= kMaxHeadDim;
+  return size % kLanes == 0 && size <= kMaxHeadDim &&
+         std::all_of(parts.begin(), parts.end(), [&](const CacheRows& part) {
+           return readable(queries, part.keys, part.values) && part.keys.stride(1) == size &&
+                  part.values.stride(1) == size;
+         });
 }
 
-/// softmax(q . k / sqrt(D)) v for one token that sees every row, in float32 and rounded once.
-/// attends_one() must hold.
+/// softmax(q . k / sqrt(D)) v for one token that sees every row, in float32 and rounded once. A
+/// cache in parts gives what it gives whole, but for the order of sums. attends_one() must hold.
 template <class T>
-void attend_one(const at::Tensor& queries,  // [H, D]
-                const at::Tensor& keys,     // [G, rows, D]
-                const at::Tensor& values,   // [G, rows, D]
-                const at::Tensor& out) {    // [H * D]
-  const std::int64_t heads = queries.size(0), size = queries.size(1), groups = keys.size(0),
-                     rows = keys.size(1), share = heads / groups,
-                     blocks = (rows + kRowBlock - 1) / kRowBlock;
+void attend_one(const at::Tensor& queries,         // [H, D]
+                std::span<const CacheRows> parts,  // [G, rows, D]
+                const at::Tensor& out) {           // [H * D]
+  struct Block {
+    const T* keys;  // of the first KV head
+    const T* values;
+    std::int64_t key_stride;
+    std::int64_t value_stride;
+    std::int64_t rows;
+  };
+  const std::int64_t heads = queries.size(0), size = queries.size(1),
+                     groups = parts[0].keys.size(0), share = heads / groups;
+  std::vector<Block> table;
+  for (const CacheRows& part : parts) {
+    const T* const k = part.keys.const_data_ptr<T>();
+    const T* const v = part.values.const_data_ptr<T>();
+    for (std::int64_t first = 0; first < part.rows(); first += kRowBlock)
+      table.push_back({k + first * size, v + first * size, part.keys.stride(0),
+                       part.values.stride(0), std::min(kRowBlock, part.rows() - first)});
+  }
+  const auto blocks = static_cast<std::int64_t>(table.size());
   const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(size)));
   const at::Tensor wide = queries.to(at::kFloat).contiguous();
   const at::Tensor partial = at::empty({groups * blocks, share, size + 2}, wide.options());
   const float* const q = wide.const_data_ptr<float>();
-  const T* const all_keys = keys.const_data_ptr<T>();
-  const T* const all_values = values.const_data_ptr<T>();
-  const std::int64_t key_stride = keys.stride(0), value_stride = values.stride(0);
   float* const partials = partial.mutable_data_ptr<float>();
   const std::int64_t partial_size = share * (size + 2);
   parallel_for(
       partial.select(2, 0).select(1, 0),
       1, [&](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
         for (std::int64_t task = begin; task < end; ++task) {
-          const std::int64_t group = task / blocks, first = task % blocks * kRowBlock,
-                             count = std::min(kRowBlock, rows - first);
-          const T* const k = all_keys + group * key_stride + first * size;
-          const T* const v = all_values + group * value_stride + first * size;
+          const std::int64_t group = task / blocks;
+          const Block& block = table[static_cast<std::size_t>(task % blocks)];
+          const T* const k = block.keys + group * block.key_stride;
+          const T* const v = block.values + group * block.value_stride;
           float* const largest = partials + task * partial_size;
           const auto run = [&]<int kQueries>(std::int64_t head) __attribute__((always_inline)) {
             attend_block<kQueries>(
-                q + (group * share + head) * size, scale, k, v, count, size,
+                q + (group * share + head) * size, scale, k, v, block.rows, size,
                 {largest + head, largest + share + head, largest + 2 * share + head * size});
           };
           std::int64_t head = 0;

@@ -45,13 +45,13 @@ class DecodeGraph {
  public:
   /// Whether a step of this model over this cache can be captured: one row of 16-bit numbers on a
   /// CUDA device with flash attention, no sliding window, no rotary embedding that depends on the
-  /// request's length.
+  /// request's length, no frozen rows.
   static bool fits([[maybe_unused]] const CausalLm& lm, [[maybe_unused]] const KvCache& cache) {
 #ifdef PROMPTDISTILL_HAS_CUDA_FLASH_ATTENTION
     bool windows = false;
     for (const DecoderLayer& layer : lm.model.layers)
       windows = windows || layer.self_attn.sliding_window.has_value();
-    return lm.device().is_cuda() && cache.batch() == 1 && !windows &&
+    return lm.device().is_cuda() && cache.batch() == 1 && cache.frozen_bytes() == 0 && !windows &&
            detail::has_flash_attention(lm.model.embed_tokens, lm.config.head_dim) &&
            !lm.rope.depends_on_length();
 #else
@@ -64,7 +64,8 @@ class DecodeGraph {
     TORCH_CHECK_VALUE(fits(lm, cache),
                       "promptdistill: a decode graph needs one row of float16 or bfloat16 on CUDA, "
                       "LibTorch 2.11 or newer, a head size that flash attention has, no sliding "
-                      "window and no rotary embedding that depends on the request's length");
+                      "window, no rotary embedding that depends on the request's length and no "
+                      "frozen rows in the cache");
     TORCH_CHECK_VALUE(cache.next_position(0) > 0 && cache.at(0, 0).rows() > 0,
                       "promptdistill: a decode graph goes on from a prompt, the cache is empty");
   }
