@@ -32,12 +32,13 @@ struct PrefillResult {
 };
 
 /// A prefill that stands in front of a layer with every token alive: what the layers before it made
-/// of the prompts. A copy shares its tensors, which nothing writes to.
+/// of the prompts. A copy shares its tensors, which nothing writes to; its cache goes with it.
 struct PartialPrefill {
   at::Tensor ids;                             // [S] int64, on the model's device
   TokenFrame frame;                           // hidden states in front of `layer`; none before 0
   std::int64_t layer = 0;                     // the next one to run
   std::vector<std::int64_t> request_lengths;  // [B]
+  bool appended = false;  // the tokens' keys and values of `layer` are in the cache as well
 };
 
 /// A decoder of the LLaMA form. Immutable once loaded; const methods may run from several threads,
@@ -95,7 +96,8 @@ class CausalLm {
                         " holds ", cache.next_position(b),
                         " tokens; append() goes on from a cache");
     }
-    return begin(ids, lengths, cache, options);
+    return begin(ids, lengths, cache, standing(cache),
+                 options.max_new_tokens.value_or(cache.room()));
   }
 
   /// Runs every token through the layers that are left before `layer`; a cache policy is asked in
@@ -113,7 +115,55 @@ class CausalLm {
     const NoDistill policy;
     auto pass = make_pass(partial, cache, policy, eviction, options, true);
     partial.frame = partial.frame.with_hidden(pass.run_to(layer));
+    partial.appended = partial.appended && layer == partial.layer;
     partial.layer = layer;
+  }
+
+  /// Goes on by the first half of the layer that a prefill stands in front of: the tokens' keys and
+  /// values go to its cache, which no question about them changes.
+  void append_layer(PartialPrefill& partial,
+                    KvCache& cache,
+                    const PrefillOptions& options = {}) const {
+    const c10::InferenceMode guard;
+    const NoDistill policy;
+    KeepCache keep;
+    make_pass(partial, cache, policy, keep, options, true).append_first();
+    partial.appended = true;
+  }
+
+  /// More tokens of the same prompts, packed row after row, brought to where a partial prefill
+  /// stands: what it gives is the partial prefill of both together. `cache` is the partial
+  /// prefill's. Throws c10::ValueError where a row would outgrow the context or the length that its
+  /// rotary embeddings were chosen for, and what prefill throws of ids.
+  PartialPrefill extend(const PartialPrefill& partial,
+                        const at::Tensor& ids,                     // [S] int64
+                        const std::vector<std::int64_t>& lengths,  // [B], sum S
+                        KvCache& cache,
+                        const PrefillOptions& options = {}) const {
+    const c10::InferenceMode guard;
+    TORCH_CHECK_VALUE(partial.frame.batch() == cache.batch(),
+                      "promptdistill: a partial prefill of ", partial.frame.batch(),
+                      " rows goes with a cache of as many, got ", cache.batch());
+    PartialPrefill added =
+        begin(ids, lengths, cache, {partial.frame.lengths(), partial.request_lengths}, 0);
+    run_to(added, partial.layer, cache, options);
+    if (partial.appended) append_layer(added, cache, options);
+    const auto join = [&](const at::Tensor& before, const at::Tensor& behind) {
+      if (!before.defined()) return at::Tensor();
+      std::vector<at::Tensor> rows;
+      for (std::int64_t b = 0; b < partial.frame.batch(); ++b) {
+        rows.push_back(partial.frame.row(before, b));
+        rows.push_back(added.frame.row(behind, b));
+      }
+      return at::cat(rows);
+    };
+    std::vector<std::int64_t> offsets = partial.frame.offsets();
+    for (std::size_t b = 0; b < offsets.size(); ++b) offsets[b] += added.frame.offsets()[b];
+    return {
+        join(partial.ids, added.ids),
+        TokenFrame(join(partial.frame.hidden(), added.frame.hidden()),
+                   join(partial.frame.positions(), added.frame.positions()), std::move(offsets)),
+        partial.layer, partial.request_lengths, partial.appended};
   }
 
   /// The layers that are left, as prefill runs them. `cache` holds what the layers before made. A
@@ -142,7 +192,9 @@ class CausalLm {
                     const std::vector<std::int64_t>& lengths,
                     KvCache& cache,
                     Eviction&& eviction = {}) const {
-    return run(begin(ids, lengths, cache, {}), cache, NoDistill{}, {}, eviction, false).last_hidden;
+    return run(begin(ids, lengths, cache, standing(cache), cache.room()), cache, NoDistill{}, {},
+               eviction, false)
+        .last_hidden;
   }
 
   /// Next-token logits in float32 of the last tokens alone: [B, E] -> [B, V].
@@ -152,12 +204,27 @@ class CausalLm {
   }
 
  private:
+  /// What there is of each row before the tokens that come.
+  struct Standing {
+    std::vector<std::int64_t> tokens;           // [B]
+    std::vector<std::int64_t> request_lengths;  // [B]; of no meaning for a row without tokens
+  };
+  static Standing standing(const KvCache& cache) {
+    Standing now;
+    for (std::int64_t b = 0; b < cache.batch(); ++b) {
+      now.tokens.push_back(cache.next_position(b));
+      now.request_lengths.push_back(cache.request_length(b));
+    }
+    return now;
+  }
+
   PartialPrefill begin(const at::Tensor& ids,
                        const std::vector<std::int64_t>& lengths,
                        const KvCache& cache,
-                       const PrefillOptions& options) const {
+                       const Standing& before,
+                       std::int64_t to_come) const {
     const c10::InferenceMode guard;
-    check_input(ids, lengths, cache);
+    check_input(ids, lengths, cache, before.tokens);
     // Not waited for where nobody can tell: memory of the host that is not pinned is read before
     // the call returns.
     const auto on_device = [&](const at::Tensor& given) {
@@ -165,12 +232,9 @@ class CausalLm {
       return given.to(device(), at::kLong, /*non_blocking=*/read_at_once);
     };
     at::Tensor device_ids = on_device(ids);
-    std::vector<std::int64_t> first_positions;
-    for (std::int64_t b = 0; b < cache.batch(); ++b)
-      first_positions.push_back(cache.next_position(b));
-    TokenFrame frame = TokenFrame::from_prompt({}, lengths, first_positions);
+    TokenFrame frame = TokenFrame::from_prompt({}, lengths, before.tokens);
     if (!device().is_cpu()) frame = TokenFrame({}, on_device(frame.positions()), frame.offsets());
-    return {std::move(device_ids), std::move(frame), 0, choose_lengths(lengths, cache, options)};
+    return {std::move(device_ids), std::move(frame), 0, choose_lengths(lengths, before, to_come)};
   }
 
   template <DistillPolicy Policy, class Eviction>
@@ -189,6 +253,7 @@ class CausalLm {
              }},
             partial.frame,
             partial.layer,
+            partial.appended,
             cache,
             policy,
             eviction,
@@ -219,19 +284,18 @@ class CausalLm {
 
   /// The length that each row's rotary embeddings are chosen for: at its first tokens, for good.
   std::vector<std::int64_t> choose_lengths(const std::vector<std::int64_t>& lengths,
-                                           const KvCache& cache,
-                                           const PrefillOptions& options) const {  // [B]
-    const std::int64_t to_come = options.max_new_tokens.value_or(cache.room());
+                                           const Standing& before,
+                                           std::int64_t to_come) const {  // [B]
     TORCH_CHECK_VALUE(to_come >= 0,
                       "promptdistill: the number of new tokens must not be negative, got ",
                       to_come);
     std::vector<std::int64_t> chosen;
-    for (std::int64_t b = 0; b < cache.batch(); ++b) {
-      const std::int64_t before = cache.next_position(b),
-                         end = before + lengths[static_cast<std::size_t>(b)];
+    for (std::size_t b = 0; b < lengths.size(); ++b) {
+      const std::int64_t end = before.tokens[b] + lengths[b];
       const std::int64_t length =
-          before > 0 ? cache.request_length(b)
-                     : end + std::min(to_come, std::max<std::int64_t>(config.context() - end, 0));
+          before.tokens[b] > 0
+              ? before.request_lengths[b]
+              : end + std::min(to_come, std::max<std::int64_t>(config.context() - end, 0));
       TORCH_CHECK_VALUE(end <= rope.reach(length), "promptdistill: a request must stay within the ",
                         rope.reach(length),
                         " tokens that its rotary embeddings were chosen for, row ", b, " needs ",
@@ -262,7 +326,8 @@ class CausalLm {
 
   void check_input(const at::Tensor& ids,
                    const std::vector<std::int64_t>& lengths,
-                   const KvCache& cache) const {
+                   const KvCache& cache,
+                   const std::vector<std::int64_t>& before) const {  // [B] tokens
     TORCH_CHECK_VALUE(ids.defined() && ids.dim() == 1 && ids.scalar_type() == at::kLong,
                       "promptdistill: token ids must be a one-dimensional int64 tensor");
     TORCH_CHECK_VALUE(ids.numel() >= 1,
@@ -273,7 +338,7 @@ class CausalLm {
         lengths.size(), " rows, got ", cache.layers(), " and ", cache.batch());
     std::int64_t total = 0;
     for (std::size_t b = 0; b < lengths.size(); ++b) {
-      const std::int64_t end = cache.next_position(static_cast<std::int64_t>(b)) + lengths[b];
+      const std::int64_t end = before[b] + lengths[b];
       TORCH_CHECK_VALUE(lengths[b] >= 1,
                         "promptdistill: a prompt must have at least one token, row ", b, " has ",
                         lengths[b]);

@@ -108,10 +108,11 @@ class ForwardPass {
   };
 
   /// The layers before `first` have run and left the frame's hidden states; where that is the first
-  /// of all, the frame has none.
+  /// of all, the frame has none. `appended`: all tokens are in the cache of layer `first` already.
   ForwardPass(Model model,
               TokenFrame frame,
               std::int64_t first,
+              bool appended,
               KvCache& cache,
               const Policy& policy,
               Eviction& eviction,
@@ -120,6 +121,7 @@ class ForwardPass {
       : model_(std::move(model)),
         frame_(frame.with_hidden({})),
         first_(first),
+        appended_(appended),
         hidden_(frame.hidden()),
         borrowed_(hidden_.defined()),
         cache_(cache),
@@ -135,22 +137,28 @@ class ForwardPass {
   /// Runs the layers before `layer`, not the last one, for every token and returns the hidden
   /// states.
   at::Tensor run_to(std::int64_t layer) {  // [S, E]
-    run_segment(first_, layer, false);
+    run_segment(first_, layer, appended_);
     return hidden_;
+  }
+
+  /// The first half of layer `first`, for every token: keys and values to its cache.
+  void append_first() {
+    if (!appended_) append_all(first_);
+    appended_ = true;
   }
 
   /// The hidden states of every row's last token after the last layer.
   at::Tensor run() {  // [B, E]
     const auto layers = static_cast<std::int64_t>(model_.layers.size());
     std::int64_t from = first_;
-    bool appended = false;  // layer `from` has the tokens in its cache already
+    bool appended = appended_;  // layer `from` has the tokens in its cache already
     for (std::int64_t l = first_; prefill_ && l < layers; ++l) {
       if (!policy_.selects_at(l)) continue;
       const TokenFrame entered = frame_;  // what a truncation indexes
       std::optional<Retention> kept;
       if (options_.placement == Placement::kBefore) {
         run_segment(from, l, appended);
-        append_all(l);
+        if (!appended || from < l) append_all(l);
         kept = select_at(l, tail_queries(l));
         from = l;
         appended = true;
@@ -351,6 +359,7 @@ class ForwardPass {
   Model model_;
   TokenFrame frame_;    // all live tokens, without hidden states
   std::int64_t first_;  // the layer that the pass begins with
+  bool appended_;       // its cache holds all tokens
   at::Tensor hidden_;   // [S, E] of them; undefined: not embedded yet
   bool borrowed_;       // the caller may still need them: not to be written to
   at::Tensor last_;     // [B, E] of the last tokens, where the last segment ran in chunks
