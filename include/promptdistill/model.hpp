@@ -13,6 +13,7 @@
 #include "promptdistill/baseline/streaming_llm.hpp"
 #include "promptdistill/model/causal_lm.hpp"
 #include "promptdistill/model/checkpoint.hpp"
+#include "promptdistill/model/document.hpp"
 #include "promptdistill/model/generate.hpp"
 #include "promptdistill/model/plan.hpp"
 #include "promptdistill/model/profile.hpp"
