@@ -64,12 +64,12 @@ step() { # step WHAT LOG COMMAND...: the command's output goes to build/logs/LOG
 # ---- Debian packages -------------------------------------------------------------------------------------------------
 
 need_packages() { # need_packages PRESET
-  local libraries=(libfmt-dev nlohmann-json3-dev libcli11-dev libpcre2-dev libutf8proc-dev)
+  local libraries=(libfmt-dev nlohmann-json3-dev libcli11-dev libpcre2-dev libutf8proc-dev libedit-dev)
   local missing=() optional=() sudo=() installed package
   [[ $1 != dev ]] || libraries+=(catch2)
   if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     echo "==> Not a Debian system. Needed: CMake 3.24, Ninja, a C++20 compiler, Python 3 with venv, fmt," \
-      "nlohmann_json, CLI11, PCRE2, utf8proc and, for the tests, Catch2; used where found: ccache, mold"
+      "nlohmann_json, CLI11, PCRE2, utf8proc, libedit and, for the tests, Catch2; used where found: ccache, mold"
     command -v cmake >/dev/null || die "cmake must be in PATH"
     return 0
   fi

@@ -9,14 +9,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "examples/common/answers.hpp"
 #include "examples/common/chat_flags.hpp"
 #include "examples/common/decode_with.hpp"
 #include "examples/common/html_page.hpp"
@@ -26,6 +24,7 @@
 #include "examples/common/model_flags.hpp"
 #include "examples/common/program.hpp"
 #include "examples/common/progress.hpp"
+#include "examples/common/sampling_flags.hpp"
 #include "examples/common/write_file.hpp"
 #include "promptdistill/model.hpp"
 #include "promptdistill/text.hpp"
@@ -53,7 +52,7 @@ struct Flags {
   ex::ModelFlags model;
   std::optional<std::int64_t> prefill_chunk;
   std::int64_t max_new_tokens = 64;
-  pd::SamplingOptions sampling;
+  ex::SamplingFlags sampling;
   std::vector<std::string> stop;
   std::optional<std::string> json_file, html_file;
   bool dump_scores = false, dump_logits = false;
@@ -78,19 +77,7 @@ struct Flags {
         ->check(ex::at_least(1))
         ->capture_default_str()
         ->group(answer);
-    app.add_option("--temperature", sampling.temperature, "0: greedy")
-        ->capture_default_str()
-        ->group(answer);
-    app.add_option("--top-k", sampling.top_k, "0: off")->capture_default_str()->group(answer);
-    app.add_option("--top-p", sampling.top_p, "1: off")->capture_default_str()->group(answer);
-    app.add_option("--seed", sampling.seed,
-                   "of the draws at a temperature above 0: the same seed gives the same answer")
-        ->capture_default_str()
-        ->group(answer);
-    app.add_option("--repetition-penalty", sampling.repetition_penalty,
-                   "above 1: makes tokens of the prompt and the answer so far less likely; 1: off")
-        ->capture_default_str()
-        ->group(answer);
+    sampling.add_to(app, answer);
     app.add_option("--stop", stop,
                    "end the answer before this text; may be given several times. A special token's "
                    "text stands for the token")
@@ -123,44 +110,14 @@ struct Flags {
           "--chat goes with --prompt or --prompt-file; token ids are taken as they are");
     if ((dump_scores || dump_logits) && !json_file)
       throw ex::UsageError("--dump-scores and --dump-logits need --json");
-    ex::reading_flags([&] {
-      pd::Sampler{sampling};
-      pd::StopStrings{stop};
-    });  // throws on a setting out of range, before anything is loaded
+    sampling.check();
+    ex::reading_flags([&] { pd::StopStrings{stop}; });
   }
 };
-
-std::string read_text(const std::string& path) {
-  if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
-  if (std::filesystem::is_directory(path)) throw pd::LoadError(path, "the prompt", "is a folder");
-  std::ifstream in(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (!in) throw pd::LoadError(path, "the prompt", "cannot be read");
-  return text;
-}
 
 std::vector<float> floats(const at::Tensor& tensor) {
   const at::Tensor host = tensor.to(at::kCPU, at::kFloat).contiguous();
   return {host.const_data_ptr<float>(), host.const_data_ptr<float>() + host.numel()};
-}
-
-std::vector<std::int64_t> integers(const at::Tensor& tensor) {
-  const at::Tensor host = tensor.to(at::kCPU).contiguous();
-  return {host.const_data_ptr<std::int64_t>(), host.const_data_ptr<std::int64_t>() + host.numel()};
-}
-
-const char* name(pd::StopReason reason) {
-  switch (reason) {
-    case pd::StopReason::kStopToken:
-      return "stop_token";
-    case pd::StopReason::kMaxNewTokens:
-      return "max_new_tokens";
-    case pd::StopReason::kContext:
-      return "context";
-    case pd::StopReason::kCaller:
-      return "interrupted";
-  }
-  return "";
 }
 
 std::string method_title(const pd::MethodOptions& method) {
@@ -181,7 +138,7 @@ json report(const Flags& flags,
   for (const pd::StageRecord& stage : result.stages) {
     stages.push_back({{"layer", stage.layer},
                       {"budget", ex::budget_at(settings.method, stage.layer)},
-                      {"kept_positions", integers(stage.kept_positions)}});
+                      {"kept_positions", ex::integers(stage.kept_positions)}});
     // Where every token stays nothing is scored.
     if (flags.dump_scores)
       stages.back()["scores"] = stage.scores[0].defined() ? json(floats(stage.scores[0])) : json();
@@ -190,7 +147,7 @@ json report(const Flags& flags,
       {"prompt_tokens", prompt_tokens},
       {"tokens", result.tokens},
       {"text", text ? json(*text) : json()},
-      {"stop_reason", stopped_by_string ? "stop_string" : name(result.stop_reason)},
+      {"stop_reason", stopped_by_string ? "stop_string" : ex::name(result.stop_reason)},
       {"stages", std::move(stages)},
       {"cache_rows", result.cache_rows},
       {"timings",
@@ -210,11 +167,11 @@ json report(const Flags& flags,
   all["date"] = flags.chat.date ? json(*flags.chat.date) : json();
   all["system"] = flags.system ? json(*flags.system) : json();
   all["max_new_tokens"] = flags.max_new_tokens;
-  all["temperature"] = flags.sampling.temperature;
-  all["top_k"] = flags.sampling.top_k;
-  all["top_p"] = flags.sampling.top_p;
-  all["seed"] = flags.sampling.seed;
-  all["repetition_penalty"] = flags.sampling.repetition_penalty;
+  all["temperature"] = flags.sampling.options.temperature;
+  all["top_k"] = flags.sampling.options.top_k;
+  all["top_p"] = flags.sampling.options.top_p;
+  all["seed"] = flags.sampling.options.seed;
+  all["repetition_penalty"] = flags.sampling.options.repetition_penalty;
   all["stop"] = flags.stop;
   all["dtype"] = ex::dtype_name(lm.dtype());
   all["device"] = lm.device().str();
@@ -241,9 +198,9 @@ void run(const Flags& flags) {
   options.stop_ids = pd::load_stop_ids(flags.model_dir);
   std::vector<std::int64_t> ids;
   if (flags.ids_file) {
-    ids = ex::parse_ids(read_text(*flags.ids_file), *flags.ids_file);
+    ids = ex::parse_ids(ex::read_text(*flags.ids_file), *flags.ids_file);
   } else {
-    std::string text = flags.prompt ? *flags.prompt : read_text(*flags.prompt_file);
+    std::string text = flags.prompt ? *flags.prompt : ex::read_text(*flags.prompt_file);
     ex::check_utf8(text, flags.prompt                ? "--prompt"
                          : *flags.prompt_file == "-" ? "standard input"
                                                      : *flags.prompt_file);
@@ -277,7 +234,7 @@ void run(const Flags& flags) {
 
   ex::catch_interrupts();
   options.max_new_tokens = flags.max_new_tokens;
-  options.sampling = flags.sampling;
+  options.sampling = flags.sampling.options;
   options.prefill.prefill_chunk = flags.prefill_chunk;
   options.prefill.progress = [&](const pd::PrefillProgress& at) {
     if (ex::interrupted()) throw ex::Interrupted();
@@ -341,7 +298,7 @@ void run(const Flags& flags) {
     for (const std::int64_t id : ids) page.tokens.push_back(tokenizer->token_bytes(id));
     for (const pd::StageRecord& stage : result.stages)
       page.stages.push_back({stage.layer, ex::budget_at(settings.method, stage.layer),
-                             integers(stage.kept_positions)});
+                             ex::integers(stage.kept_positions)});
     page.facts = {{"prompt tokens", fmt::format("{}", ids.size())},
                   {"time to first token", fmt::format("{:.2f} s", result.prefill_seconds)},
                   {"cache after prefill",

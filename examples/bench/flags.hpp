@@ -20,6 +20,7 @@
 #include "examples/bench/bench_model.hpp"
 #include "examples/bench/measure.hpp"
 #include "examples/bench/measure_batch.hpp"
+#include "examples/bench/measure_document.hpp"
 #include "examples/common/machine.hpp"
 #include "examples/common/method_flags.hpp"
 #include "examples/common/model_flags.hpp"
@@ -45,8 +46,10 @@ struct BenchFlags {
     app.add_option("--suite", suite,
                    "prefill, decode, memory, retention (shares kept, stage layers, numbers of "
                    "stages; at the longest length), all of these, or batch (prompts of different "
-                   "lengths packed, against one after another)")
-        ->check(CLI::IsMember({"prefill", "decode", "memory", "retention", "all", "batch"}))
+                   "lengths packed, against one after another), document (a question a "
+                   "repetition about a document that was read once)")
+        ->check(
+            CLI::IsMember({"prefill", "decode", "memory", "retention", "all", "batch", "document"}))
         ->capture_default_str()
         ->group(group);
     app.add_option("--lengths", lengths, "prompt lengths in tokens")
@@ -91,7 +94,7 @@ struct BenchFlags {
   }
 
   bool has(const std::string& name) const {
-    return suite == name || (suite == "all" && name != "batch");
+    return suite == name || (suite == "all" && name != "batch" && name != "document");
   }
 
   /// The prefill suite decodes nothing.
@@ -132,10 +135,11 @@ struct BenchFlags {
       std::erase_if(chosen, [&](const BenchMethod& other) { return other.text() == found.text(); });
       chosen.insert(chosen.begin() + 1, std::move(found));
     }
-    if (has("batch")) {
+    if (has("batch") || has("document")) {
       for (const BenchMethod& method : chosen) {
         if (!methods.empty() && !packs(method))
-          throw UsageError("--suite batch packs full attention and promptdistill, got --method " +
+          throw UsageError("--suite " + suite +
+                           " is for full attention and promptdistill, got --method " +
                            method.text());
       }
       std::erase_if(chosen, [](const BenchMethod& method) { return !packs(method); });
@@ -169,7 +173,8 @@ struct BenchFlags {
   std::int64_t longest() const { return *std::max_element(lengths.begin(), lengths.end()); }
 
   void check_lengths(const ModelConfig& config) const {
-    const std::int64_t most = config.context() - run_settings().new_tokens + 1;
+    const std::int64_t asked = has("document") ? kQuestionTokens + 1 : 0,
+                       most = config.context() - run_settings().new_tokens + 1 - asked;
     if (longest() > most) {
       throw UsageError(
           fmt::format("--lengths must be at most {} with {} new tokens in the model's context of "

@@ -89,6 +89,7 @@ void run(const ex::BenchFlags& flags) {
     if (flags.has("prefill") || flags.has("decode")) runner.run_times("methods", length, methods);
     if (flags.has("memory")) runner.run_memory(length, methods);
     if (flags.has("batch")) runner.run_batches(length, methods);
+    if (flags.has("document")) runner.run_documents(length, methods);
   }
   if (!points.empty()) runner.run_times("retention", flags.longest(), ex::methods_of(points));
 

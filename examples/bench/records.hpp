@@ -65,6 +65,34 @@ struct BatchRecord {
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(
     BatchRecord, method, lengths, repetition, process, one_by_one, packed, tokens, equal_rows)
 
+/// A question about a document that is there already, and the same prompt from nothing.
+struct DocumentRecord {
+  std::string method;
+  std::int64_t length = 0;  // of the document
+  std::int64_t repetition = 0, process = 0;
+  double read = 0;                  // seconds that the document took, once
+  double first_token = 0;           // seconds to the question's
+  double from_nothing = 0;          // the same of document and question in one prompt
+  double decode = 0;                // seconds of the tokens after the first
+  std::int64_t decoded = 0;         // those tokens
+  std::int64_t document_bytes = 0;  // that all questions share
+  std::int64_t own_bytes = 0;       // a question's own, at its end
+  std::int64_t equal_tokens = 0;    // that answer both prompts alike, from the first on
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DocumentRecord,
+                                   method,
+                                   length,
+                                   repetition,
+                                   process,
+                                   read,
+                                   first_token,
+                                   from_nothing,
+                                   decode,
+                                   decoded,
+                                   document_bytes,
+                                   own_bytes,
+                                   equal_tokens)
+
 /// The machine's read bandwidth, taken before a length's first run.
 struct BandwidthRecord {
   double bytes_per_second = 0;
@@ -75,6 +103,7 @@ struct Records {
   std::vector<TimeRecord> times;
   std::vector<MemoryRecord> memory;
   std::vector<BatchRecord> batches;
+  std::vector<DocumentRecord> documents;
   std::vector<BandwidthRecord> bandwidth;
   std::int64_t processes = 0;  // that have added to them
 };

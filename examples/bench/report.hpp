@@ -38,6 +38,7 @@ struct BenchReport {
   std::vector<MethodSummary> retention;             // full attention and every method, or nothing
   std::vector<Point> points;                        // the same by study
   std::vector<BatchSummary> batches;
+  std::vector<DocumentSummary> documents;
   std::vector<ReportTable> tables;
 };
 
@@ -94,6 +95,13 @@ inline BenchReport make_report(const nlohmann::json& header,
       all.push_back(summarize(records, context, "methods", length, method));
     detail::add_tables(fmt::format("{} tokens", grouped(length)), all, records, report);
     report.lengths.push_back(std::move(all));
+    std::vector<DocumentSummary> documents;
+    for (const BenchMethod& method : methods) {
+      if (auto summary = summarize_document(records, length, method))
+        documents.push_back(*std::move(summary));
+    }
+    if (!documents.empty()) report.tables.push_back(document_table(documents));
+    report.documents.insert(report.documents.end(), documents.begin(), documents.end());
     if (header.at("settings").at("batch").is_null()) continue;
     const auto prompts = batch_lengths(header.at("settings").at("batch"), length);
     std::vector<BatchSummary> batches;
@@ -137,6 +145,8 @@ inline nlohmann::json to_json(const BenchReport& report) {
       if (summary.timed() || summary.memory)
         out["results"].push_back(to_json(summary, report.bandwidth));
   for (const BatchSummary& summary : report.batches) out["results"].push_back(to_json(summary));
+  for (const DocumentSummary& summary : report.documents)
+    out["results"].push_back(to_json(summary));
   if (!report.retention.empty())
     out["results"].push_back(to_json(report.retention.front(), report.bandwidth));
   for (const BenchReport::Point& point : report.points) {

@@ -30,6 +30,7 @@ class ResultsFile {
   void add(const TimeRecord& record) { add("time", record, records_.times); }
   void add(const MemoryRecord& record) { add("memory", record, records_.memory); }
   void add(const BatchRecord& record) { add("batch", record, records_.batches); }
+  void add(const DocumentRecord& record) { add("document", record, records_.documents); }
   void add(const BandwidthRecord& record) { add("bandwidth", record, records_.bandwidth); }
 
  private:
@@ -43,6 +44,8 @@ class ResultsFile {
     if (line.contains("time")) records_.times.push_back(line.at("time").get<TimeRecord>());
     if (line.contains("memory")) records_.memory.push_back(line.at("memory").get<MemoryRecord>());
     if (line.contains("batch")) records_.batches.push_back(line.at("batch").get<BatchRecord>());
+    if (line.contains("document"))
+      records_.documents.push_back(line.at("document").get<DocumentRecord>());
     if (line.contains("bandwidth"))
       records_.bandwidth.push_back(line.at("bandwidth").get<BandwidthRecord>());
     if (line.contains("process")) records_.processes = line.at("process").get<std::int64_t>();

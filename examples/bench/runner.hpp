@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "examples/bench/flags.hpp"
 #include "examples/bench/measure.hpp"
 #include "examples/bench/measure_batch.hpp"
+#include "examples/bench/measure_document.hpp"
 #include "examples/bench/read_bandwidth.hpp"
 #include "examples/bench/results_file.hpp"
 #include "examples/common/process.hpp"
@@ -97,6 +99,37 @@ class BenchRunner {
                           shown(fmt::format("repetition {} of {}, {}", repetition + 1, flags_.reps,
                                             method.label)));
         record.repetition = repetition;
+        record.process = results_.records().processes;
+        results_.add(record);
+      }
+    }
+    line_.clear();
+  }
+
+  /// A question a repetition of every method about one document, which each has read once.
+  void run_documents(std::int64_t length, const std::vector<BenchMethod>& methods) {
+    const std::vector<std::int64_t> ids = flags_.model.prompt(length, lm_.config.vocab_size);
+    std::vector<std::optional<HeldDocument>> held(methods.size());
+    for (std::int64_t repetition = 0; repetition < flags_.reps; ++repetition) {
+      for (std::size_t m = 0; m < methods.size(); ++m) {
+        const std::string text = methods[m].text();
+        const auto& known = results_.records().documents;
+        if (std::any_of(known.begin(), known.end(), [&](const DocumentRecord& record) {
+              return record.length == length && record.repetition == repetition &&
+                     record.method == text;
+            }))
+          continue;
+        const auto shown = [&](const std::string& what) {
+          return progress(
+              fmt::format("document of {} tokens, {}, {}", length, methods[m].label, what));
+        };
+        if (!held[m]) {
+          held[m].emplace(lm_, ids, methods[m], settings_, shown("read"));
+          held[m]->ask(question_of(ids, flags_.reps), shown("warm-up"));
+        }
+        DocumentRecord record =
+            measure_document(lm_, *held[m], ids, methods[m], repetition, settings_,
+                             shown(fmt::format("question {} of {}", repetition + 1, flags_.reps)));
         record.process = results_.records().processes;
         results_.add(record);
       }

@@ -172,6 +172,53 @@ inline std::optional<BatchSummary> summarize_batch(const Records& records,
   return out;
 }
 
+/// One method and all questions about one document.
+struct DocumentSummary {
+  std::string label, method;
+  std::int64_t length = 0;
+  double read = 0;                                      // seconds, once; the median over processes
+  std::vector<double> first_token, from_nothing, step;  // seconds of every question
+  std::vector<double> full_first_token, full_step;      // of full attention's, the same questions
+  std::int64_t document_bytes = 0, own_bytes = 0;
+  std::int64_t decoded = 0;       // tokens of every answer
+  std::int64_t equal_tokens = 0;  // that answer both prompts alike, in the question with fewest
+
+  std::int64_t bytes() const { return document_bytes + own_bytes; }
+};
+
+/// Nothing where it did not run.
+inline std::optional<DocumentSummary> summarize_document(const Records& records,
+                                                         std::int64_t length,
+                                                         const BenchMethod& method) {
+  DocumentSummary out;
+  out.label = method.label;
+  out.method = method.text();
+  out.length = length;
+  const std::string full = to_string(MethodOptions{});
+  std::vector<double> read;
+  for (const DocumentRecord& record : records.documents) {
+    if (record.length != length || record.method != out.method) continue;
+    read.push_back(record.read);
+    out.first_token.push_back(record.first_token);
+    out.from_nothing.push_back(record.from_nothing);
+    out.step.push_back(record.decode / static_cast<double>(record.decoded));
+    out.document_bytes = record.document_bytes;
+    out.own_bytes = record.own_bytes;
+    out.decoded = record.decoded + 1;
+    out.equal_tokens =
+        read.size() == 1 ? record.equal_tokens : std::min(out.equal_tokens, record.equal_tokens);
+    for (const DocumentRecord& other : records.documents) {
+      if (other.length != length || other.method != full || other.repetition != record.repetition)
+        continue;
+      out.full_first_token.push_back(other.first_token);
+      out.full_step.push_back(other.decode / static_cast<double>(other.decoded));
+    }
+  }
+  if (read.empty() || out.full_step.size() != out.step.size()) return std::nullopt;
+  out.read = median(read);
+  return out;
+}
+
 inline nlohmann::json to_json(const Ratio3& ratio) {
   return {{"ratio_of_medians", ratio.of_medians},
           {"quartiles_within_repetitions", {ratio.low, ratio.high}}};
@@ -187,6 +234,27 @@ inline nlohmann::json to_json(const BatchSummary& summary) {
           {"one_by_one_seconds_of_each", summary.one_by_one},
           {"packed_seconds_of_each", summary.packed},
           {"throughput", to_json(summary.throughput())}};
+}
+
+inline nlohmann::json to_json(const DocumentSummary& summary) {
+  return {{"suite", "document"},
+          {"label", summary.label},
+          {"method", summary.method},
+          {"document_tokens", summary.length},
+          {"read_seconds", summary.read},
+          {"first_token_seconds", median(summary.first_token)},
+          {"first_token_seconds_of_each", summary.first_token},
+          {"from_nothing_seconds_of_each", summary.from_nothing},
+          {"against_from_nothing",
+           to_json(detail::ratio_of(summary.from_nothing, summary.first_token))},
+          {"against_full_prefix_cache",
+           to_json(detail::ratio_of(summary.full_first_token, summary.first_token))},
+          {"decode_tokens_per_second", 1 / median(summary.step)},
+          {"decode_speed_up", to_json(detail::ratio_of(summary.full_step, summary.step))},
+          {"document_bytes", summary.document_bytes},
+          {"own_bytes", summary.own_bytes},
+          {"answer_tokens", summary.decoded},
+          {"answer_tokens_equal_to_from_nothing", summary.equal_tokens}};
 }
 
 inline nlohmann::json to_json(const MethodSummary& summary, std::optional<double> bandwidth) {

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "examples/bench/measure_document.hpp"
 #include "examples/bench/summary.hpp"
 #include "examples/common/table.hpp"
 #include "examples/common/units.hpp"
@@ -158,6 +159,33 @@ inline ReportTable batch_table(const std::vector<BatchSummary>& all) {
                           rate(summary.tokens, summary.packed),
                           detail::ratio_text(summary.throughput()),
                           fmt::format("{} of {}", summary.equal_rows, lengths.size())});
+  }
+  return table;
+}
+
+/// `all` begins with full attention.
+inline ReportTable document_table(const std::vector<DocumentSummary>& all) {
+  const DocumentSummary& full = all.front();
+  ReportTable table{
+      fmt::format("A document of {} tokens, read once, and {} questions of {} tokens",
+                  grouped(full.length), full.first_token.size(), kQuestionTokens),
+      "From nothing: document and question as one prompt. Full attention's document is the cache "
+      "of all layers, a prefix cache. MiB: of the document and one question with its answer. "
+      "Alike: "
+      "the least number of an answer's first tokens that both ways chose.",
+      {"method", "read", "a question's first token", "sooner than from nothing",
+       "than full attention's", "decode", "of full (quartiles)", "MiB", "of full", "alike"},
+      {}};
+  for (const DocumentSummary& summary : all) {
+    table.rows.push_back(
+        {summary.label, detail::seconds_text(summary.read),
+         detail::seconds_text(median(summary.first_token)),
+         detail::ratio_text(detail::ratio_of(summary.from_nothing, summary.first_token)),
+         detail::ratio_text(detail::ratio_of(summary.full_first_token, summary.first_token)),
+         fmt::format("{:.1f} tok/s", 1 / median(summary.step)),
+         detail::ratio_text(detail::ratio_of(summary.full_step, summary.step)),
+         detail::megabytes(summary.bytes()), detail::share_text(summary.bytes(), full.bytes()),
+         fmt::format("{} of {}", summary.equal_tokens, summary.decoded)});
   }
   return table;
 }

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "examples/common/chat_frame.hpp"
 #include "promptdistill/model/model_config.hpp"
 #include "promptdistill/text.hpp"
 
@@ -67,6 +68,7 @@ struct TokenRange {
 struct PlantedPrompt {
   Ids ids;
   std::vector<TokenRange> needles;  // in the order they were given
+  std::int64_t question = 0;        // where what follows the document begins
 };
 
 /// Puts documents, needles and questions into the checkpoint's chat format.
@@ -74,11 +76,9 @@ class PromptPlanter {
  public:
   PromptPlanter(const Tokenizer& tokenizer, const ChatFormat& format, Ids document)
       : tokenizer_(tokenizer), document_(std::move(document)) {
-    constexpr std::string_view kPlace = "\x1a";  // where the user's text goes
-    const std::string whole = format.prompt(kPlace);
-    const std::size_t place = whole.find(kPlace);
-    head_ = tokenizer.encode(whole.substr(0, place), false);
-    foot_ = whole.substr(place + kPlace.size());
+    const ChatFrame frame = ChatFrame::of(format);
+    head_ = tokenizer.encode(frame.head, false);
+    foot_ = frame.foot;
   }
 
   std::int64_t document_tokens() const { return static_cast<std::int64_t>(document_.size()); }
@@ -131,6 +131,7 @@ class PromptPlanter {
       prompt.needles[n].end = std::ssize(prompt.ids);
     }
     prompt.ids.insert(prompt.ids.end(), first + done, first + room);
+    prompt.question = std::ssize(prompt.ids);
     add(tail);
     return prompt;
   }

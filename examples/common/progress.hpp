@@ -31,6 +31,8 @@ inline void catch_interrupts() {
     std::signal(SIGINT, SIG_DFL);
   });
 }
+/// Once a Ctrl-C has been seen to.
+inline void forget_interrupt() { detail::interrupted = 0; }
 inline bool interrupted() { return detail::interrupted != 0; }
 
 /// One line on stderr, redrawn in place. Nothing is drawn in the first two seconds or where stderr

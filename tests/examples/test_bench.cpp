@@ -154,7 +154,41 @@ TEST_CASE("bench packs prompts and says which rows are equal", "[examples]") {
   CHECK(lines_of(shell, "report/results.jsonl").size() == lines + 1);  // the process's own
   const ProgramRun refused = shell(kBench + "--suite batch --lengths 60 --method snapkv");
   CHECK(refused.code == 2);
-  CHECK_THAT(refused.err, Catch::Matchers::Contains("--suite batch packs full attention"));
+  CHECK_THAT(refused.err,
+             Catch::Matchers::Contains("--suite batch is for full attention and promptdistill"));
+}
+
+TEST_CASE("bench asks a document that it read once, beside prompts from nothing", "[examples]") {
+  const Shell shell;
+  const std::string command = kBench +
+                              "--suite document --lengths 60 --reps 3 --method "
+                              "promptdistill:stages=2:8 --method "
+                              "promptdistill:stages=1:20,2:8,truncate=all --report report "
+                              "--json out.json";
+  const ProgramRun ran = shell(command);
+  INFO(ran.err);
+  REQUIRE(ran.code == 0);
+  const json out = shell.read("out.json");
+  REQUIRE(out.at("results").size() == 3);
+  for (const json& result : out.at("results")) {
+    CHECK(result.at("suite") == "document");
+    CHECK(result.at("document_tokens") == 60);
+    CHECK(result.at("first_token_seconds_of_each").size() == 3);
+    CHECK(result.at("from_nothing_seconds_of_each").size() == 3);
+    CHECK(result.at("answer_tokens_equal_to_from_nothing") == result.at("answer_tokens"));
+    CHECK(result.at("document_bytes").get<std::int64_t>() > 0);
+    CHECK(result.at("own_bytes").get<std::int64_t>() > 0);
+  }
+  // Of four layers full attention holds all, read to layer 1 two and the hidden states.
+  CHECK(out.at("results")[2].at("document_bytes").get<double>() <
+        out.at("results")[0].at("document_bytes").get<double>());
+  CHECK_THAT(ran.out, Catch::Matchers::Contains("A document of 60 tokens, read once, and 3"));
+  const std::size_t lines = lines_of(shell, "report/results.jsonl").size();
+  REQUIRE(shell(command).code == 0);
+  CHECK(lines_of(shell, "report/results.jsonl").size() == lines + 1);  // the process's own
+  const ProgramRun refused = shell(kBench + "--suite document --lengths 60 --method snapkv");
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err, Catch::Matchers::Contains("--suite document is for full attention"));
 }
 
 TEST_CASE("a stopped bench goes on with what is missing", "[examples]") {

@@ -406,12 +406,17 @@ TEST_CASE("compare runs on a real model", "[examples][real]") {
   INFO(compare.err);
   REQUIRE(compare.code == 0);
   const json out = shell.read("out.json");
-  REQUIRE(out.at("results").size() == 6);
-  CHECK(out.at("results")[0].at("stages").empty());
-  CHECK(out.at("results")[1].at("stages")[0].at("kept") == 65);
-  CHECK(out.at("results")[2].at("stages")[0].at("kept") == 532);
-  CHECK(out.at("results")[5].at("prompt_tokens") == 900);
-  CHECK(out.at("results")[1].at("cache_bytes") < out.at("results")[0].at("cache_bytes"));
+  const json& results = out.at("results");
+  REQUIRE(results.size() == 10);  // of each prompt full attention, and two with a second question
+  CHECK(results[0].at("stages").empty());
+  CHECK(results[1].at("stages")[0].at("kept") == 65);
+  CHECK(results[3].at("stages")[0].at("kept") == 532);
+  CHECK(results[9].at("prompt_tokens") == 900);
+  CHECK(results[1].at("cache_bytes") < results[0].at("cache_bytes"));
+  CHECK(results[2].at("second_question") == true);
+  CHECK(results[2].at("stages") == results[1].at("stages"));
+  CHECK(results[2].at("time_to_first_token") < results[1].at("time_to_first_token"));
+  CHECK_THAT(compare.out, Catch::Matchers::Contains("a second question"));
   CHECK_THAT(compare.out, Catch::Matchers::Contains("speed-up"));
   CHECK(fs::file_size(shell.folder / "page.html") > 5000);
   require_message(shell("promptdistill-compare " + model->string()), 2,
