@@ -329,6 +329,43 @@ TEST_CASE("frozen rows are kept, refused and counted like others", "[core]") {
                                  {"different rows cannot be frozen"});
 }
 
+TEST_CASE("rows in int8 are within half a step of what they were", "[core]") {
+  at::manual_seed(3);
+  const at::Tensor keys = at::randn({9, kGroups, 16}).mul_(5), values = at::randn({9, kGroups, 16});
+  keys[4].zero_();
+  LayerCache cache;
+  cache.append(keys, values, at::arange(9), 0);
+  cache.freeze(true);
+  const auto near = [](const at::Tensor& got, const at::Tensor& expected) {  // [G, rows, D]
+    const at::Tensor step = expected.abs().amax(-1, true).div(127);
+    return at::Tensor(got - expected).abs().le(step.mul(0.5001)).all().item<bool>();
+  };
+  CHECK(near(cache.keys(), keys.transpose(0, 1)));
+  CHECK(near(cache.values(), values.transpose(0, 1)));
+  CHECK(cache.frozen_bytes() == 9 * (2 * kGroups * (16 + sizeof(float)) + sizeof(std::int64_t)));
+  LayerCache longer = cache.fork();
+  longer.append(keys, values, at::arange(9, 18), 0);
+  CHECK(at::equal(longer.keys().narrow(1, 9, 9), keys.transpose(0, 1)));
+  LayerCache again = longer.fork();
+  again.freeze(true);
+  REQUIRE(again.parts().size() == 1);
+  CHECK(near(again.keys(), at::cat({keys, keys}).transpose(0, 1)));
+  longer.freeze();
+  REQUIRE(longer.parts().size() == 2);  // of two kinds
+  longer.frozen_to_int8();
+  CHECK(at::equal(longer.keys(), again.keys()));
+  longer.keep(longs({0, 12}), 0);
+  CHECK(longer.frozen_bytes() == 0);
+  CHECK(at::equal(longer.keys(), again.keys().index_select(1, longs({0, 12}))));
+  const at::Tensor odd = at::full({1, kGroups, 16}, 1.0);
+  odd[0][1][3] = NAN;
+  LayerCache broken;
+  broken.append(odd, odd, at::arange(1), 0);
+  broken.freeze(true);
+  CHECK(broken.keys()[1].isnan().any().item<bool>());
+  CHECK(broken.keys()[0].eq(1).all().item<bool>());
+}
+
 TEST_CASE("freezing again and again leaves few parts", "[core]") {
   LayerCache cache;
   cache.freeze();

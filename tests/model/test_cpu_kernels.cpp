@@ -179,12 +179,22 @@ TEST_CASE("one token's attention is the formula over every row", "[model]") {
         naive_attention(q.unsqueeze(0), k, v, at::ones({1, rows}, at::kBool));
     std::vector<std::vector<CacheRows>> caches{in_parts(k, v)};
     if (rows > 3) caches.push_back(in_parts(k, v, {1, rows / 3, rows - 1}));
-    for (const std::vector<CacheRows>& parts : caches) {
+    const auto check = [&](const std::vector<CacheRows>& parts, const at::Tensor& right) {
       REQUIRE(cpu::attends_one(q, parts));
       const at::Tensor kept = q.clone(), out = at::empty({heads * size}, q.options());
       cpu::call_for(dtype, [&]<class T>() { cpu::attend_one<T>(q, parts, out); });
-      CHECK(off(out.unsqueeze(0), expected) < rounding(dtype));
+      CHECK(off(out.unsqueeze(0), right) < rounding(dtype));
       CHECK(at::equal(q, kept));
+    };
+    for (std::vector<CacheRows>& parts : caches) {
+      check(parts, expected);
+      // In int8 it is the formula of what int8 stands for; the last part as it is, as in a cache.
+      for (std::size_t i = 0; i + 1 < std::max<std::size_t>(parts.size(), 2); ++i)
+        parts[i] = parts[i].to_int8();
+      check(parts,
+            naive_attention(q.unsqueeze(0), detail::joined(parts, &CacheRows::keys, at::kFloat),
+                            detail::joined(parts, &CacheRows::values, at::kFloat),
+                            at::ones({1, rows}, at::kBool)));
     }
   }
 }
@@ -223,12 +233,20 @@ TEST_CASE("attention over ranges of rows is the formula under the mask they mean
       const at::Tensor expected = naive_attention(q, k, v, mask);
       std::vector<std::vector<CacheRows>> caches{in_parts(k, v)};
       if (rows > 3) caches.push_back(in_parts(k, v, {1, rows / 3, rows - 1}));
-      for (const std::vector<CacheRows>& parts : caches) {
+      const auto check = [&](const std::vector<CacheRows>& parts, const at::Tensor& right) {
+        REQUIRE(cpu::attends_many(q, parts));
         for (const bool tiles : {true, false}) {
           const at::Tensor out = at::empty({tokens, heads * size}, q.options());
           cpu::attend_many(q, parts, ranges, out, tiles);
-          CHECK(off(out, expected) < 6e-3);
+          CHECK(off(out, right) < 6e-3);
         }
+      };
+      for (std::vector<CacheRows>& parts : caches) {
+        check(parts, expected);
+        parts[0] = parts[0].to_int8();
+        check(parts,
+              naive_attention(q, detail::joined(parts, &CacheRows::keys, at::kBFloat16),
+                              detail::joined(parts, &CacheRows::values, at::kBFloat16), mask));
       }
     }
   }

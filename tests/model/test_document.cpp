@@ -240,6 +240,39 @@ TEST_CASE("a document counts its bytes, and questions share them", "[model]") {
   CHECK(cut.cache.frozen_bytes() == 0);
 }
 
+TEST_CASE("a document in int8 is smaller, nearly the same, and extends", "[model]") {
+  const std::string name = GENERATE("tiny-untied", "mistral");
+  const CausalLm lm = load_tiny(name);
+  std::mt19937_64 random(49);
+  const Ids text = random_ids(random, 60, lm.config.vocab_size),
+            question = random_ids(random, 7, lm.config.vocab_size);
+  const Document whole = Document::read(lm, tensor_of(text), 2, 90);
+  Document small = whole.fork();
+  small.to_int8();
+  CHECK(small.is_int8());
+  CHECK_FALSE(whole.is_int8());
+  const auto row = static_cast<std::size_t>(2 * lm.config.num_key_value_heads);
+  const auto elements = row * static_cast<std::size_t>(lm.config.head_dim);
+  CHECK(whole.bytes() - small.bytes() == 2 * 60 * (elements * 3 - row * sizeof(float)));
+  Document longer = Document::read(lm, tensor_of({text.begin(), text.begin() + 50}), 2, 90);
+  longer.to_int8();
+  longer.extend(tensor_of({text.begin() + 50, text.end()}));
+  CHECK(longer.bytes() == small.bytes());
+  for (const std::int64_t truncated : {0, 1}) {
+    const AnyDistiller policy = make_distiller(staged({{2, Count{67}}}, truncated));
+    const Prefilled expected = ask(whole, question, policy);
+    for (const Document* document : {&small, &longer}) {
+      Prefilled got = ask(*document, question, policy);
+      const double far =
+          apart(lm.logits(got.result.last_hidden), lm.logits(expected.result.last_hidden));
+      CHECK(far > 0);
+      CHECK(far < 0.05);
+      append_one(lm, {3, 4}, got.cache);
+      append_one(lm, {5}, got.cache);
+    }
+  }
+}
+
 TEST_CASE("a document refuses what does not fit and stays as it was", "[model]") {
   const CausalLm lm = tiny("tiny-untied");
   const Ids text = range(1, 21);

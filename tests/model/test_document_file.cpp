@@ -42,6 +42,8 @@ TEST_CASE("a document that was saved answers as before, bit for bit", "[model]")
   const CausalLm lm = tiny("tiny-untied", dtype);
   const TempDir dir;
   Document document = read_some(lm, layer);
+  const bool int8 = GENERATE(false, true);
+  if (int8) document.to_int8();
   document.save(dir / "document", "one");
   Document loaded = Document::load(lm, dir / "document", "one");
   CHECK(loaded.tokens() == 60);
@@ -62,7 +64,8 @@ TEST_CASE("a document that was saved answers as before, bit for bit", "[model]")
   check();
   loaded = Document::load(lm, dir / "document", "one");
   CHECK(loaded.tokens() == 63);
-  CHECK(loaded.bytes() == read_some(lm, layer).bytes() / 60 * 63);
+  CHECK(loaded.is_int8() == int8);
+  CHECK(loaded.bytes() == document.bytes());
 }
 
 TEST_CASE("a document of something else is refused", "[model]") {
@@ -92,6 +95,8 @@ TEST_CASE("a document of something else is refused", "[model]") {
   CHECK_THAT(with("format", "other"), Contains("is not a document that promptdistill saved"));
   CHECK_THAT(with("format", "none"), Contains("is not a document that promptdistill saved"));
   CHECK_THAT(with("layer", "none"), Contains("setting layer is missing"));
+  CHECK_THAT(with("cache", "int4"), Contains("setting cache must be int8 or whole"));
+  CHECK_THAT(with("cache", "int8"), Contains("tensor layers.0.keys must be Char"));
   CHECK_THAT(with("layer", "99"), Contains("setting layer must be one of the model's"));
   CHECK_THAT(with("layer", "2"), Contains("tensor layers.2.keys is missing"));
   CHECK_THAT(with("max_total_tokens", "59"), Contains("must be 1 to max_total_tokens long"));

@@ -15,14 +15,52 @@
 
 namespace promptdistill {
 
-/// Keys and values of some tokens, each with the position it stands at.
+/// Keys and values of some tokens, each with the position it stands at; or these in int8, with the
+/// scale of each row and head, so that a key is key_scales[g, row] * keys[g, row].
 struct CacheRows {
   at::Tensor keys;       // [G, rows, D]
   at::Tensor values;     // [G, rows, D]
   at::Tensor positions;  // [rows] int64, or [G, rows] after a per-head eviction
+  at::Tensor key_scales = {}, value_scales = {};  // [G, rows] float32, of int8; else undefined
 
   std::int64_t rows() const { return keys.size(1); }
-  std::size_t bytes() const { return keys.nbytes() + values.nbytes() + positions.nbytes(); }
+  bool is_int8() const { return key_scales.defined(); }
+  std::size_t bytes() const {
+    return keys.nbytes() + values.nbytes() + positions.nbytes() +
+           (is_int8() ? key_scales.nbytes() + value_scales.nbytes() : 0);
+  }
+
+  /// Half the bytes of 16-bit rows and a little: the largest element of a row becomes 127, so that
+  /// each is off by at most 1/254 of it.
+  CacheRows to_int8() const {
+    if (is_int8()) return *this;
+    CacheRows out{{}, {}, positions};
+    const auto store = [](const at::Tensor& rows, at::Tensor& stored, at::Tensor& scales) {
+      const at::Tensor wide = rows.to(at::kFloat);
+      scales = wide.abs().amax(-1).div_(127);
+      stored = wide.div(scales.clamp_min(1e-30).unsqueeze(-1)).round_().to(at::kChar);
+    };
+    store(keys, out.keys, out.key_scales);
+    store(values, out.values, out.value_scales);
+    return out;
+  }
+
+  /// The rows in `dtype`.
+  CacheRows to(at::ScalarType dtype) const {
+    if (!is_int8()) return *this;
+    return {keys.to(at::kFloat).mul_(key_scales.unsqueeze(-1)).to(dtype),
+            values.to(at::kFloat).mul_(value_scales.unsqueeze(-1)).to(dtype), positions};
+  }
+
+  CacheRows narrow(std::int64_t first, std::int64_t count) const {  // a view
+    CacheRows out{keys.narrow(1, first, count), values.narrow(1, first, count),
+                  positions.defined() ? positions.narrow(-1, first, count) : positions};
+    if (is_int8()) {
+      out.key_scales = key_scales.narrow(1, first, count);
+      out.value_scales = value_scales.narrow(1, first, count);
+    }
+    return out;
+  }
 };
 
 /// One row's keys and values at one layer, in the order of their positions. Storage is allocated
@@ -38,8 +76,8 @@ class LayerCache {
   LayerCache(LayerCache&&) = default;
   LayerCache& operator=(LayerCache&&) = default;
 
-  /// [G, rows, D]: a view, or a copy where some rows are frozen and some are not; parts() never
-  /// copies.
+  /// [G, rows, D]: a view, or a copy where some rows are frozen and some are not, or are in int8
+  /// (float32 where all are); parts() never copies.
   at::Tensor keys() const { return whole(&CacheRows::keys); }
   at::Tensor values() const { return whole(&CacheRows::values); }  // [G, rows, D], the same
   /// Positions of the rows: [rows], or [G, rows] after a per-head eviction; as keys().
@@ -68,30 +106,41 @@ class LayerCache {
   }
 
   /// From here on the rows are shared by all forks and written to by none. Small frozen parts are
-  /// merged, so that n calls leave about log n of them. Throws c10::ValueError where heads hold
-  /// different rows.
-  void freeze() {
+  /// merged, so that n calls leave about log n of them. `int8`: those that were not frozen are
+  /// stored so. Throws c10::ValueError where heads hold different rows.
+  void freeze(bool int8 = false) {
     if (rows_ == 0) return;
     TORCH_CHECK_VALUE(!per_head(),
                       "promptdistill: a cache whose heads hold different rows cannot be frozen");
+    const CacheRows last = int8 ? own().to_int8() : own();
     std::size_t first = frozen_.size();
     std::int64_t merged = rows_;
-    while (first > 0 && frozen_[first - 1].rows() <= merged) merged += frozen_[--first].rows();
+    while (first > 0 && frozen_[first - 1].rows() <= merged && frozen_[first - 1].is_int8() == int8)
+      merged += frozen_[--first].rows();
     const auto join = [&](at::Tensor CacheRows::*of, std::int64_t dim) {
       std::vector<at::Tensor> pieces;
       for (std::size_t i = first; i < frozen_.size(); ++i) pieces.push_back(frozen_[i].*of);
-      pieces.push_back(own().*of);
+      pieces.push_back(last.*of);
       // Rows that fill their storage become frozen where they are.
       if (pieces.size() > 1) return at::cat(pieces, dim);
-      return rows_ == capacity() ? pieces[0] : pieces[0].clone();
+      return int8 || rows_ == capacity() ? pieces[0] : pieces[0].clone();
     };
     CacheRows part{join(&CacheRows::keys, 1), join(&CacheRows::values, 1),
                    join(&CacheRows::positions, 0)};
+    if (int8) {
+      part.key_scales = join(&CacheRows::key_scales, 1);
+      part.value_scales = join(&CacheRows::value_scales, 1);
+    }
     LayerCache next;
     next.frozen_.assign(frozen_.begin(), frozen_.begin() + static_cast<std::ptrdiff_t>(first));
     next.frozen_.push_back(std::move(part));
     next.frozen_rows_ = frozen_rows_ + rows_;
     *this = std::move(next);
+  }
+
+  /// Stores frozen rows in int8 that are not.
+  void frozen_to_int8() {
+    for (CacheRows& part : frozen_) part = part.to_int8();
   }
 
   /// A cache of frozen rows: their keys, values and [rows] positions, none of which may be written
@@ -211,6 +260,13 @@ class LayerCache {
                                  positions[0].item<std::int64_t>();
   }
 
+  /// Of the rows that are not in int8; float32 where all are.
+  at::ScalarType dtype() const {
+    for (const CacheRows& part : parts())
+      if (!part.is_int8()) return part.keys.scalar_type();
+    return at::kFloat;
+  }
+
   CacheRows own() const {
     return {keys_.narrow(1, 0, rows_), values_.narrow(1, 0, rows_),
             positions_.narrow(-1, 0, rows_)};
@@ -219,7 +275,7 @@ class LayerCache {
   at::Tensor whole(at::Tensor CacheRows::*of) const {
     if (frozen_.empty()) return own().*of;
     std::vector<at::Tensor> pieces;
-    for (const CacheRows& part : parts()) pieces.push_back(part.*of);
+    for (const CacheRows& part : parts()) pieces.push_back(part.to(dtype()).*of);
     return pieces.size() == 1 ? pieces[0] : at::cat(pieces, of == &CacheRows::positions ? -1 : 1);
   }
 

@@ -102,9 +102,7 @@ inline std::vector<CacheRows> without_first(std::span<const CacheRows> parts, st
   for (const CacheRows& part : parts) {
     const std::int64_t gone = std::min(count, part.rows()), left = part.rows() - gone;
     count -= gone;
-    if (left > 0)
-      rest.push_back({part.keys.narrow(1, gone, left), part.values.narrow(1, gone, left),
-                      part.positions.narrow(-1, gone, left)});
+    if (left > 0) rest.push_back(part.narrow(gone, left));
   }
   return rest;
 }
@@ -114,19 +112,17 @@ inline std::vector<CacheRows> with_last_split(std::vector<CacheRows> parts, std:
   const CacheRows last = parts.back();
   const std::int64_t before = last.rows() - count;
   if (before == 0) return parts;
-  const auto piece = [&](std::int64_t first, std::int64_t rows) {
-    return CacheRows{last.keys.narrow(1, first, rows), last.values.narrow(1, first, rows),
-                     last.positions.narrow(-1, first, rows)};
-  };
-  parts.back() = piece(0, before);
-  parts.push_back(piece(before, count));
+  parts.back() = last.narrow(0, before);
+  parts.push_back(last.narrow(before, count));
   return parts;
 }
 
-/// Keys or values of all parts, [G, rows, D]: a copy unless there is only one.
-inline at::Tensor joined(std::span<const CacheRows> parts, at::Tensor CacheRows::*of) {
+/// Keys or values of all parts, [G, rows, D]: a copy unless there is only one of this dtype.
+inline at::Tensor joined(std::span<const CacheRows> parts,
+                         at::Tensor CacheRows::*of,
+                         at::ScalarType dtype) {
   std::vector<at::Tensor> pieces;
-  for (const CacheRows& part : parts) pieces.push_back(part.*of);
+  for (const CacheRows& part : parts) pieces.push_back(part.to(dtype).*of);
   return pieces.size() == 1 ? pieces[0] : at::cat(pieces, 1);
 }
 
@@ -168,8 +164,11 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
       if (const auto merged = detail::attend_merged(folded, seen, false))
         return merged->reshape({1, heads * size});
     }
-    return detail::grouped_sdpa(folded, detail::joined(seen, &CacheRows::keys),
-                                detail::joined(seen, &CacheRows::values), std::nullopt, false)
+    const auto all = [&](at::Tensor CacheRows::*of) {
+      return detail::joined(seen, of, queries.scalar_type());
+    };
+    return detail::grouped_sdpa(folded, all(&CacheRows::keys), all(&CacheRows::values),
+                                std::nullopt, false)
         .reshape({1, heads * size});
   }
   const auto seen = [&] {
@@ -195,7 +194,8 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
             detail::attend_merged(queries, detail::with_last_split(parts, count), true))
       return merged->transpose(0, 1).reshape({count, heads * size});
   }
-  const at::Tensor keys = cache.keys(), values = cache.values();
+  const at::Tensor keys = detail::joined(parts, &CacheRows::keys, queries.scalar_type()),
+                   values = detail::joined(parts, &CacheRows::values, queries.scalar_type());
   // An accelerator's positions are not waited for where they only save work.
   const bool ranged = shared && (queries.is_cpu() || narrow || standing == QueryRows::kNewest);
   const std::vector<cpu::RowRange> ranges =

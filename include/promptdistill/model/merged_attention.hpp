@@ -102,8 +102,9 @@ inline std::optional<at::Tensor> attend_merged(const at::Tensor& queries,       
                                                bool causal) {                     // -> [H, Tq, D]
   at::Tensor out, log_sum_exp;
   for (std::size_t i = 0; i < parts.size(); ++i) {
+    const CacheRows rows = parts[i].to(queries.scalar_type());
     const auto part =
-        flash_attention(queries, parts[i].keys, parts[i].values, causal && i + 1 == parts.size());
+        flash_attention(queries, rows.keys, rows.values, causal && i + 1 == parts.size());
     if (!part) return std::nullopt;
     if (parts.size() == 1) return part->out;
     const at::Tensor values = part->out.to(at::kFloat);

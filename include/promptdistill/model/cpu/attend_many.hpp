@@ -19,6 +19,7 @@
 
 #include "promptdistill/core/layer_cache.hpp"
 #include "promptdistill/model/cpu/amx.hpp"
+#include "promptdistill/model/cpu/attend_one.hpp"
 #include "promptdistill/model/cpu/lanes.hpp"
 
 #if defined(__x86_64__)
@@ -68,6 +69,31 @@ struct TaskState {
         values(at::empty({rows, head_dim}, at::kFloat)),
         packed_keys(at::empty({head_dim / 2, kKeyBlock}, at::kInt)),
         packed_values(at::empty({kKeyBlock / 2, head_dim}, at::kInt)) {}
+
+  /// Rows [first, first + count) of a KV head's int8, in bfloat16; valid until the next call.
+  PROMPTDISTILL_BF16 const c10::BFloat16* widened(const at::Tensor& stored,  // [G, rows, D]
+                                                  const at::Tensor& scales,  // [G, rows]
+                                                  std::int64_t group,
+                                                  std::int64_t first,
+                                                  std::int64_t count) {
+    if (!wide.defined()) wide = at::empty({kKeyBlock, size}, at::kBFloat16);
+    auto* const out = wide.mutable_data_ptr<c10::BFloat16>();
+    const auto* const from =
+        stored.const_data_ptr<std::int8_t>() + group * stored.stride(0) + first * size;
+    const float* const scale = scales.const_data_ptr<float>() + group * scales.stride(0) + first;
+    for (std::int64_t row = 0; row < count; ++row) {
+      for (std::int64_t d = 0; d < size; d += kLanes) {
+        Lanes lanes;
+        load(from + row * size + d, lanes);
+        lanes *= scale[row];
+        store(lanes, out + row * size + d);
+      }
+    }
+    return out;
+  }
+
+ private:
+  at::Tensor wide;  // [kKeyBlock, D] bfloat16, where int8 is read
 };
 
 // Loops over a tile are folds: arrays indexed by constants stay in registers.
@@ -363,10 +389,8 @@ inline bool attends_many(const at::Tensor& queries,  // [Tq, H, D]
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   return machine && size % kLanes == 0 && queries.scalar_type() == at::kBFloat16 &&
          queries.stride(1) == size &&
-         std::all_of(parts.begin(), parts.end(), [&](const CacheRows& part) {
-           return readable(queries, part.keys, part.values) && part.keys.stride(1) == size &&
-                  part.values.stride(1) == size;
-         });
+         std::all_of(parts.begin(), parts.end(),
+                     [&](const CacheRows& part) { return reads_rows(queries, part); });
 #else
   return false && queries.defined() && !parts.empty();
 #endif
@@ -410,15 +434,18 @@ void attend_by(const at::Tensor& queries,
                        end = ranges[static_cast<std::size_t>(first + count - 1)].end;
     std::int64_t start = 0;  // of the part
     for (const CacheRows& part : parts) {
-      const auto* const k = part.keys.const_data_ptr<c10::BFloat16>() + group * part.keys.stride(0);
-      const auto* const v =
-          part.values.const_data_ptr<c10::BFloat16>() + group * part.values.stride(0);
       const std::int64_t last = std::min(part.rows(), end - start);
       for (std::int64_t key = std::max<std::int64_t>(begin - start, 0) / kKeyBlock * kKeyBlock;
            key < last; key += kKeyBlock) {
         const std::int64_t there = std::min(kKeyBlock, last - key);
-        pack_keys(k + key * size, there, size, state.packed_keys.mutable_data_ptr<std::int32_t>());
-        pack_values(v + key * size, there, size,
+        const auto rows = [&](const at::Tensor& stored, const at::Tensor& scales) {
+          return part.is_int8() ? state.widened(stored, scales, group, key, there)
+                                : stored.const_data_ptr<c10::BFloat16>() +
+                                      group * stored.stride(0) + key * size;
+        };
+        pack_keys(rows(part.keys, part.key_scales), there, size,
+                  state.packed_keys.mutable_data_ptr<std::int32_t>());
+        pack_values(rows(part.values, part.value_scales), there, size,
                     state.packed_values.mutable_data_ptr<std::int32_t>());
         for (std::int64_t row = 0; row < padded; row += kRows)
           attend_tile<Products>(state, row, start + key, there, scale);

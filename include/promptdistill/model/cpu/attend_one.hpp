@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "promptdistill/core/layer_cache.hpp"
@@ -29,15 +30,26 @@ struct PartialAttention {
   float* values;   // [R, D]
 };
 
-/// `kQueries` queries that share a KV head over `rows` rows of its cache.
+/// What one task reads: rows of a cache, with the scale of each where they are int8.
+template <class T>
+struct BlockRows {
+  const T* keys;              // [rows, D]
+  const T* values;            // [rows, D]
+  const float* key_scales;    // [rows], or none
+  const float* value_scales;  // [rows], or none
+  std::int64_t rows;
+};
+
+/// `kQueries` queries that share a KV head over a block of its cache.
 template <int kQueries, class T>
 PROMPTDISTILL_INLINE void attend_block(const float* queries,  // [R, D]
                                        float scale,
-                                       const T* keys,    // [rows, D]
-                                       const T* values,  // [rows, D]
-                                       std::int64_t rows,
+                                       const BlockRows<T>& block_rows,
                                        std::int64_t size,
                                        PartialAttention out) {
+  const T* const keys = block_rows.keys;
+  const T* const values = block_rows.values;
+  const std::int64_t rows = block_rows.rows;
   constexpr std::int64_t kAhead = 4096 / sizeof(T);  // elements to ask for before they are read
   Lanes scores[kQueries][kRowBlock / kLanes];
   Lanes best[kQueries];
@@ -66,6 +78,11 @@ PROMPTDISTILL_INLINE void attend_block(const float* queries,  // [R, D]
       Lanes& block = scores[r][first / kLanes];
       sum_each(products[r], block);
       block *= scale;
+      if constexpr (std::is_same_v<T, std::int8_t>) {
+        Lanes scales;
+        load_some(block_rows.key_scales + first, count, scales);
+        block *= scales;
+      }
       for (std::int64_t row = count; row < kLanes; ++row)
         block[row] = -std::numeric_limits<float>::infinity();
       best[r] = block > best[r] ? block : best[r];
@@ -85,6 +102,14 @@ PROMPTDISTILL_INLINE void attend_block(const float* queries,  // [R, D]
     }
     out.largest[r] = largest;
     out.total[r] = sum(total);
+    if constexpr (std::is_same_v<T, std::int8_t>) {
+      for (std::int64_t b = 0; b < blocks; ++b) {
+        Lanes scales;
+        load_some(block_rows.value_scales + b * kLanes, std::min(kLanes, rows - b * kLanes),
+                  scales);
+        scores[r][b] *= scales;
+      }
+    }
   }
   const auto weights = [&](int r) __attribute__((always_inline)) {
     return reinterpret_cast<const float*>(scores[r]);
@@ -113,15 +138,23 @@ PROMPTDISTILL_INLINE void attend_block(const float* queries,  // [R, D]
   for (; d < size; d += kLanes) add_rows.template operator()<1>(d);
 }
 
+/// Whether the kernels can read a part for such queries, [.., D]: it is of their dtype or in int8.
+inline bool reads_rows(const at::Tensor& queries, const CacheRows& part) {
+  const std::int64_t size = queries.size(-1);
+  const bool dense = part.keys.stride(1) == size && part.values.stride(1) == size;
+  if (!part.is_int8()) return dense && readable(queries, part.keys, part.values);
+  return dense && readable(queries) && part.keys.is_cpu() && part.keys.stride(2) == 1 &&
+         part.values.stride(2) == 1 && part.key_scales.stride(1) == 1 &&
+         part.value_scales.stride(1) == 1;
+}
+
 /// Whether attend_one can take these.
 inline bool attends_one(const at::Tensor& queries,  // [H, D]
                         std::span<const CacheRows> parts) {
   const std::int64_t size = queries.size(1);
   return size % kLanes == 0 && size <= kMaxHeadDim &&
-         std::all_of(parts.begin(), parts.end(), [&](const CacheRows& part) {
-           return readable(queries, part.keys, part.values) && part.keys.stride(1) == size &&
-                  part.values.stride(1) == size;
-         });
+         std::all_of(parts.begin(), parts.end(),
+                     [&](const CacheRows& part) { return reads_rows(queries, part); });
 }
 
 /// softmax(q . k / sqrt(D)) v for one token that sees every row, in float32 and rounded once. A
@@ -131,21 +164,16 @@ void attend_one(const at::Tensor& queries,         // [H, D]
                 std::span<const CacheRows> parts,  // [G, rows, D]
                 const at::Tensor& out) {           // [H * D]
   struct Block {
-    const T* keys;  // of the first KV head
-    const T* values;
-    std::int64_t key_stride;
-    std::int64_t value_stride;
+    const CacheRows* part;
+    std::int64_t first;
     std::int64_t rows;
   };
   const std::int64_t heads = queries.size(0), size = queries.size(1),
                      groups = parts[0].keys.size(0), share = heads / groups;
   std::vector<Block> table;
   for (const CacheRows& part : parts) {
-    const T* const k = part.keys.const_data_ptr<T>();
-    const T* const v = part.values.const_data_ptr<T>();
     for (std::int64_t first = 0; first < part.rows(); first += kRowBlock)
-      table.push_back({k + first * size, v + first * size, part.keys.stride(0),
-                       part.values.stride(0), std::min(kRowBlock, part.rows() - first)});
+      table.push_back({&part, first, std::min(kRowBlock, part.rows() - first)});
   }
   const auto blocks = static_cast<std::int64_t>(table.size());
   const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(size)));
@@ -160,19 +188,36 @@ void attend_one(const at::Tensor& queries,         // [H, D]
         for (std::int64_t task = begin; task < end; ++task) {
           const std::int64_t group = task / blocks;
           const Block& block = table[static_cast<std::size_t>(task % blocks)];
-          const T* const k = block.keys + group * block.key_stride;
-          const T* const v = block.values + group * block.value_stride;
-          float* const largest = partials + task * partial_size;
-          const auto run = [&]<int kQueries>(std::int64_t head) __attribute__((always_inline)) {
-            attend_block<kQueries>(
-                q + (group * share + head) * size, scale, k, v, block.rows, size,
-                {largest + head, largest + share + head, largest + 2 * share + head * size});
+          const CacheRows& part = *block.part;
+          const auto rows_as = [&]<class E>() __attribute__((always_inline)) {
+            const auto at = [&](const at::Tensor& tensor) __attribute__((always_inline)) {
+              return tensor.const_data_ptr<E>() + group * tensor.stride(0) + block.first * size;
+            };
+            const auto scales = [&](const at::Tensor& tensor) __attribute__((always_inline)) {
+              return part.is_int8()
+                         ? tensor.const_data_ptr<float>() + group * tensor.stride(0) + block.first
+                         : nullptr;
+            };
+            return BlockRows<E>{at(part.keys), at(part.values), scales(part.key_scales),
+                                scales(part.value_scales), block.rows};
           };
-          std::int64_t head = 0;
-          for (; head + 4 <= share; head += 4) run.template operator()<4>(head);
-          if (share - head == 3) run.template operator()<3>(head);
-          if (share - head == 2) run.template operator()<2>(head);
-          if (share - head == 1) run.template operator()<1>(head);
+          float* const largest = partials + task * partial_size;
+          const auto run = [&](const auto& rows) __attribute__((always_inline)) {
+            const auto of = [&]<int kQueries>(std::int64_t head) __attribute__((always_inline)) {
+              attend_block<kQueries>(
+                  q + (group * share + head) * size, scale, rows, size,
+                  {largest + head, largest + share + head, largest + 2 * share + head * size});
+            };
+            std::int64_t head = 0;
+            for (; head + 4 <= share; head += 4) of.template operator()<4>(head);
+            if (share - head == 3) of.template operator()<3>(head);
+            if (share - head == 2) of.template operator()<2>(head);
+            if (share - head == 1) of.template operator()<1>(head);
+          };
+          if (part.is_int8())
+            run(rows_as.template operator()<std::int8_t>());
+          else
+            run(rows_as.template operator()<T>());
         }
       });
   T* const output = out.mutable_data_ptr<T>();

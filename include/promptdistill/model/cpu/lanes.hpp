@@ -49,6 +49,12 @@ PROMPTDISTILL_INLINE void load(const c10::BFloat16* from, Lanes& to) {
   const Words wide = __builtin_convertvector(bits, Words) << 16;
   std::memcpy(&to, &wide, 64);
 }
+PROMPTDISTILL_INLINE void load(const std::int8_t* from, Lanes& to) {
+  using Bytes = std::int8_t __attribute__((vector_size(16)));
+  Bytes bytes;
+  std::memcpy(&bytes, from, 16);
+  to = __builtin_convertvector(bytes, Lanes);
+}
 PROMPTDISTILL_INLINE void store(const Lanes& from, float* to) { std::memcpy(to, &from, 64); }
 /// Rounds to nearest even; a NaN stays one.
 PROMPTDISTILL_INLINE void store(const Lanes& from, c10::BFloat16* to) {
