@@ -118,6 +118,9 @@ class Conversation {
     }
     emit(text.finish());
     answer.own_cache_bytes = cache->bytes() - cache->frozen_bytes();
+    // A day's answers are kept, a vocabulary's numbers for each are not.
+    answer.result.prefill_logits = answer.result.last_logits = at::Tensor();
+    for (StageRecord& stage : answer.result.stages) stage.scores.clear();
     // What the next turn begins with: all that is not in its cache or document yet. The end of the
     // turn is the frame's to write.
     const bool ended = options.stop_ids.contains(answer.result.tokens.back());

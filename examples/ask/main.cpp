@@ -71,7 +71,7 @@ struct Flags {
   std::filesystem::path model_dir;
   std::optional<std::string> document, state, questions_file, system, json_file;
   std::vector<std::string> questions;
-  bool no_chat = false;
+  bool no_chat = false, int8 = false;
   std::optional<std::string> date;
   std::string turns = "fresh";
   std::int64_t room = 2048, max_new_tokens = 256;
@@ -91,6 +91,10 @@ struct Flags {
     app.add_option("--document", document, "a text file; - reads standard input")->group(input);
     app.add_option("--state", state,
                    "what was read of a document: used where the file exists, else written")
+        ->group(input);
+    app.add_flag("--int8", int8,
+                 "keep what was read of the document in int8: about half the memory; other tokens "
+                 "may be kept")
         ->group(input);
     app.add_option("--room", room,
                    "tokens that may follow the document: questions, answers, turns of a "
@@ -266,6 +270,7 @@ class Program {
       };
       document = pd::Document::read(*lm_, at::tensor(*ids, at::kLong), layer, total, watched);
     }
+    if (flags_.int8) document->to_int8();
     open_seconds_ = progress.seconds();
     progress.clear();
     if (flags_.state && !loaded_) document->save(*flags_.state, fingerprint_);
@@ -428,6 +433,7 @@ class Program {
                      {"layer", document.layer()},
                      {"max_total_tokens", document.max_total_tokens()},
                      {"bytes", document.bytes()},
+                     {"int8", document.is_int8()},
                      {loaded_ ? "load_seconds" : "read_seconds", open_seconds_}}},
                    {"settings", std::move(settings)},
                    {"answers", std::move(answers)}};

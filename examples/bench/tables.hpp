@@ -170,9 +170,10 @@ inline ReportTable document_table(const std::vector<DocumentSummary>& all) {
       fmt::format("A document of {} tokens, read once, and {} questions of {} tokens",
                   grouped(full.length), full.first_token.size(), kQuestionTokens),
       "From nothing: document and question as one prompt. Full attention's document is the cache "
-      "of all layers, a prefix cache. MiB: of the document and one question with its answer. "
-      "Alike: "
-      "the least number of an answer's first tokens that both ways chose.",
+      "of "
+      "all layers, a prefix cache. MiB: of the document and one question with its answer. Alike: "
+      "answers of the same tokens both ways; in bfloat16 sums of another order may choose another "
+      "token, in full attention as well.",
       {"method", "read", "a question's first token", "sooner than from nothing",
        "than full attention's", "decode", "of full (quartiles)", "MiB", "of full", "alike"},
       {}};
@@ -185,7 +186,7 @@ inline ReportTable document_table(const std::vector<DocumentSummary>& all) {
          fmt::format("{:.1f} tok/s", 1 / median(summary.step)),
          detail::ratio_text(detail::ratio_of(summary.full_step, summary.step)),
          detail::megabytes(summary.bytes()), detail::share_text(summary.bytes(), full.bytes()),
-         fmt::format("{} of {}", summary.equal_tokens, summary.decoded)});
+         fmt::format("{} of {}", summary.equal_answers, summary.first_token.size())});
   }
   return table;
 }

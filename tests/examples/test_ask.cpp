@@ -119,17 +119,14 @@ TEST_CASE("the prompt of ask edits lines, has commands and outlives mistakes", "
   }
   const Asking asking(*model);
   asking.shell.write("document.txt", document());
-  // A terminal that types: each line once the prompt has had time to come.
-  std::string typed = "sleep 8; ";
-  for (const std::string line :
-       {"/kept", kWhere.c_str(), "/stats", "/kept", "/save", "/save here.state", "/save /no/there",
-        "/turns never", "/turns append", "/nonsense", "/help", "/quit"})
-    typed += "printf '" + line + "\\r'; sleep " + (line == kWhere ? "6" : "0.3") + "; ";
-  const std::string inner = std::string(PROMPTDISTILL_BIN_DIR "/") + asking.ask +
-                            "--document document.txt --max-new-tokens 12 --json out.json";
-  asking.shell.write("typed.sh",
-                     "(" + typed + ") | script -qec \"" + inner + "\" /dev/null >seen; exit 0\n");
-  const ProgramRun ran = asking.shell("promptdistill-ask --version >/dev/null; sh typed.sh");
+  // Typed ahead, all of it.
+  asking.shell.write("typed", "/kept\n" + kWhere +
+                                  "\n/stats\n/kept\n/save\n/save here.state\n/save /no/there\n"
+                                  "/turns never\n/turns append\n/nonsense\n/help\n/quit\n");
+  asking.shell.write("type.sh", "exec script -qec \"" PROMPTDISTILL_BIN_DIR "/" + asking.ask +
+                                    "--document document.txt --max-new-tokens 12 --json out.json\" "
+                                    "/dev/null <typed >seen\n");
+  const ProgramRun ran = asking.shell("promptdistill-ask --version >/dev/null; sh type.sh");
   REQUIRE(ran.code == 0);
   const std::string seen = read_bytes(asking.shell.folder / "seen");
   INFO(seen);

@@ -175,7 +175,7 @@ TEST_CASE("bench asks a document that it read once, beside prompts from nothing"
     CHECK(result.at("document_tokens") == 60);
     CHECK(result.at("first_token_seconds_of_each").size() == 3);
     CHECK(result.at("from_nothing_seconds_of_each").size() == 3);
-    CHECK(result.at("answer_tokens_equal_to_from_nothing") == result.at("answer_tokens"));
+    CHECK(result.at("answers_equal_to_from_nothing") == 3);  // float32
     CHECK(result.at("document_bytes").get<std::int64_t>() > 0);
     CHECK(result.at("own_bytes").get<std::int64_t>() > 0);
   }

@@ -4,12 +4,14 @@
 // A document that is read once and asked often, against one prompt of both.
 
 #include <ATen/Parallel.h>
+#include <malloc.h>
 
 #include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "examples/common/memory_meter.hpp"
 #include "promptdistill/model.hpp"
 #include "promptdistill/promptdistill.hpp"
 #include "tests/catch.hpp"
@@ -345,6 +347,32 @@ TEST_CASE("eight threads that ask one document get what one gets", "[model]") {
     CHECK(got[i].first == expected[i].first);
     CHECK(at::equal(got[i].second, expected[i].second));
   }
+}
+
+TEST_CASE("two thousand questions leave memory as it was", "[model]") {
+  const CausalLm lm = tiny("tiny-untied");
+  std::mt19937_64 random(50);
+  const Ids text = random_ids(random, 60, lm.config.vocab_size);
+  Document document = Document::read(lm, tensor_of(text), 1, 120);
+  const AnyDistiller cut = make_distiller(staged({{1, Count{20}}}, 1)),
+                     whole = make_distiller(staged({{1, Count{20}}}, 0));
+  GenerateOptions options;
+  options.max_new_tokens = 4;
+  const auto ask_some = [&] {
+    for (int i = 0; i < 1000; ++i) {
+      KvCache cache = lm.make_cache(1, 4);
+      document.ask(random_ids(random, 1 + i % 7, lm.config.vocab_size), cache,
+                   i % 2 == 0 ? cut : whole, options);
+      if (i % 10 == 0) document.fork().extend(tensor_of({1, 2, 3}));
+    }
+  };
+  const examples::MemoryMeter meter;
+  ask_some();
+  CHECK(meter.bytes() == 0);  // tensors
+  const auto used = [] { return static_cast<std::int64_t>(::mallinfo2().uordblks); };
+  const std::int64_t before = used();
+  ask_some();
+  CHECK(used() - before < 100000);  // all else: under 100 bytes a question
 }
 
 TEST_CASE("questions about 4,000 tokens of SmolLM2 get what one prompt gets", "[real]") {
