@@ -91,8 +91,8 @@ class Conversation {
     answer.question_tokens = std::ssize(ids);
     const CausalLm& lm = document_.model();
     std::optional<KvCache> cache;
+    std::optional<Document> extended;
     if (opens || turns_ == Turns::kSelect) {
-      std::optional<Document> extended;
       if (!opens && turns_ == Turns::kSelect) {
         extended = said_.fork();
         extended->extend(at::tensor(pending_, at::kLong), options_);
@@ -100,7 +100,6 @@ class Conversation {
       const Document& base = extended ? *extended : document_;
       cache.emplace(lm.make_cache(1, options.max_new_tokens));
       answer.result = base.ask(ids, *cache, policy_, options);
-      if (extended) said_ = std::move(*extended);
     } else {
       cache.emplace(cache_->fork());
       ids.insert(ids.begin(), pending_.begin(), pending_.end());
@@ -129,6 +128,7 @@ class Conversation {
       if (!ended) pending_.push_back(answer.result.tokens.back());
       cache_ = std::move(cache);
     } else if (turns_ == Turns::kSelect) {
+      if (extended) said_ = std::move(*extended);
       pending_ = std::move(ids);
       pending_.insert(pending_.end(), answer.result.tokens.begin(),
                       answer.result.tokens.end() - (ended ? 1 : 0));

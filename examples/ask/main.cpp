@@ -10,8 +10,11 @@
 #include <editline/readline.h>
 // clang-format on
 
+#include <langinfo.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <clocale>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -21,6 +24,7 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "examples/ask/conversation.hpp"
@@ -56,7 +60,7 @@ The document is read once, to the first stage's layer; --state keeps that on dis
 Exit codes: 0 answered, 1 failure, 2 bad usage, 130 stopped by Ctrl-C (what was answered so far is kept).)";
 
 constexpr const char* kHelp =
-    R"(  /kept              the text that the last answer was based on: what the last stage kept
+    R"(  /kept              what the last answer was based on: of the document, what the last stage kept
   /stats             times and memory of the answers so far
   /save [FILE]       save what was read of the document (default: --state)
   /turns MODE        fresh, select or append: what a question knows of those before it
@@ -176,6 +180,13 @@ std::string excerpts(const pd::Tokenizer& tokenizer,
   return text;
 }
 
+/// At most 40 bytes, whole characters.
+std::string beginning(const std::string& text) {
+  std::size_t end = std::min<std::size_t>(text.size(), 40);
+  while (end < text.size() && end > 0 && (text[end] & 0xc0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
 class Program {
  public:
   explicit Program(const Flags& flags)
@@ -184,6 +195,12 @@ class Program {
     if (settings_.options.stages.empty())
       throw ex::UsageError(
           "--stages or --profile must say where to select; promptdistill-calibrate finds out");
+    // All that can be wrong with the questions is told before the document is read.
+    questions_ = flags.questions;
+    if (flags.questions_file) questions_ = lines_of(*flags.questions_file);
+    talks_ = questions_.empty() && !flags.questions_file && ::isatty(STDIN_FILENO) != 0;
+    if (questions_.empty() && !flags.questions_file && !talks_) questions_ = lines_of("-");
+    for (const std::string& question : questions_) ex::check_utf8(question, "the question");
     options_.stop_ids = pd::load_stop_ids(flags.model_dir);
     frame_ = ex::ChatFrame::plain();
     if (!flags.no_chat) {
@@ -211,17 +228,17 @@ class Program {
   }
 
   void run() {
-    std::vector<std::string> questions = flags_.questions;
-    if (flags_.questions_file) questions = lines_of(*flags_.questions_file);
-    if (questions.empty() && !flags_.questions_file && ::isatty(STDIN_FILENO) == 0)
-      questions = lines_of("-");
-    if (questions.empty() && !flags_.questions_file && ::isatty(STDIN_FILENO) != 0) {
+    if (talks_) {
       talk();
     } else {
-      for (const std::string& question : questions) {
-        ex::check_utf8(question, "the question");
-        if (questions.size() > 1) fmt::print("> {}\n", question);
-        ask(question);
+      for (const std::string& question : questions_) {
+        if (questions_.size() > 1) fmt::print("> {}\n", question);
+        try {
+          ask(question);
+        } catch (...) {
+          write_json();  // what was answered so far
+          throw;
+        }
         if (ex::interrupted()) break;
       }
     }
@@ -260,6 +277,11 @@ class Program {
       loaded_ = true;
     } else {
       const std::int64_t total = std::min(std::ssize(*ids) + flags_.room, lm_->config.context());
+      if (total - std::ssize(*ids) <= flags_.max_new_tokens)
+        throw ex::UsageError(fmt::format(
+            "a document of {} tokens leaves no room for a question and --max-new-tokens {} in the "
+            "model's context of {}",
+            ids->size(), flags_.max_new_tokens, lm_->config.context()));
       warn_of_length(std::ssize(*ids));
       ex::catch_interrupts();
       pd::PrefillOptions watched = reading;
@@ -314,10 +336,14 @@ class Program {
 
   void talk() {
     ::rl_catch_signals = 0;
+    // libedit reads characters by the locale, and drops what that does not have.
+    std::setlocale(LC_CTYPE, "");
+    if (std::string_view(::nl_langinfo(CODESET)) != "UTF-8") std::setlocale(LC_CTYPE, "C.UTF-8");
     fmt::print("Ask about the document; /help names the commands.\n");
     for (;;) {
       std::fflush(stdout);
       std::signal(SIGINT, SIG_IGN);  // there is no answer to stop
+      ex::forget_interrupt();
       char* const typed = ::readline("> ");
       if (typed == nullptr) break;
       const std::string line = typed;
@@ -329,7 +355,6 @@ class Program {
         if (line[first] != '/') {
           ex::check_utf8(line, "the question");
           ask(line);
-          ex::forget_interrupt();
         } else if (!command(line.substr(first))) {
           break;
         }
@@ -387,7 +412,7 @@ class Program {
     ex::Table table({"question", "tokens", "first token", "decode", "own cache"});
     for (const ex::Answer& answer : answers_) {
       const auto steps = static_cast<double>(answer.result.tokens.size() - 1);
-      table.add({answer.question.substr(0, 40), fmt::format("{}", answer.question_tokens),
+      table.add({beginning(answer.question), fmt::format("{}", answer.question_tokens),
                  fmt::format("{:.3f} s", answer.result.prefill_seconds),
                  steps > 0 ? fmt::format("{:.1f} tok/s", steps / answer.result.decode_seconds) : "",
                  fmt::format("{:.1f} MiB", static_cast<double>(answer.own_cache_bytes) / kMiB)});
@@ -422,7 +447,8 @@ class Program {
     json settings = ex::to_json(settings_.options);
     settings["model_dir"] = flags_.model_dir.string();
     settings["profile"] = settings_.profile;
-    settings["turns"] = flags_.turns;
+    for (const auto& [name, turns] : kTurns)
+      if (turns == conversation_->turns()) settings["turns"] = name;
     settings["max_new_tokens"] = flags_.max_new_tokens;
     settings["dtype"] = ex::dtype_name(lm_->dtype());
     settings["device"] = lm_->device().str();
@@ -449,6 +475,8 @@ class Program {
   std::optional<pd::CausalLm> lm_;
   std::optional<ex::Conversation> conversation_;
   std::vector<ex::Answer> answers_;
+  std::vector<std::string> questions_;
+  bool talks_ = false;  // at the prompt
   double open_seconds_ = 0;
   bool loaded_ = false;
 };

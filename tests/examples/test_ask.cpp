@@ -122,7 +122,7 @@ TEST_CASE("the prompt of ask edits lines, has commands and outlives mistakes", "
   // Typed ahead, all of it.
   asking.shell.write("typed", "/kept\n" + kWhere +
                                   "\n/stats\n/kept\n/save\n/save here.state\n/save /no/there\n"
-                                  "/turns never\n/turns append\n/nonsense\n/help\n/quit\n");
+                                  "/turns never\n/turns append\n/café €\n/help\n/quit\n");
   asking.shell.write("type.sh", "exec script -qec \"" PROMPTDISTILL_BIN_DIR "/" + asking.ask +
                                     "--document document.txt --max-new-tokens 12 --json out.json\" "
                                     "/dev/null <typed >seen\n");
@@ -134,7 +134,7 @@ TEST_CASE("the prompt of ask edits lines, has commands and outlives mistakes", "
        {"Ask about the document", "nothing was asked yet", "blue flowerpot", "tok/s", "layer 14: 2",
         "/save needs a file", "saved to here.state",
         "cannot write /no/there: No such file or directory", "/turns takes fresh, select or append",
-        "no such command: /nonsense", "forget the conversation"})
+        "no such command: /café", "forget the conversation"})
     CHECK_THAT(seen, Contains(words));
   CHECK(asking.shell.read("out.json").at("answers").size() == 1);
   CHECK(std::filesystem::exists(asking.shell.folder / "here.state"));
@@ -154,6 +154,9 @@ TEST_CASE("ask says what is wrong, where and what to do", "[examples][real]") {
   refused("--document document.txt --questions q question", 2, "not both");
   refused("--document - ", 2, "standard input cannot be both");
   refused("--document none.txt question", 1, "none.txt");
+  refused("--document document.txt --questions none.txt", 1, "none.txt");
+  refused("--document document.txt --max-new-tokens 8100 --room 9000 question", 2,
+          "leaves no room for a question");
   refused("--document document.txt --room 10 --max-new-tokens 10 question", 2, "--room 10");
   refused("--document document.txt --temperature -1 question", 2, "temperature");
   refused("--document document.txt --json /no/file question", 1, "cannot write /no/file");
