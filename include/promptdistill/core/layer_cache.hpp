@@ -48,8 +48,14 @@ struct CacheRows {
   /// The rows in `dtype`.
   CacheRows to(at::ScalarType dtype) const {
     if (!is_int8()) return *this;
-    return {keys.to(at::kFloat).mul_(key_scales.unsqueeze(-1)).to(dtype),
-            values.to(at::kFloat).mul_(value_scales.unsqueeze(-1)).to(dtype), positions};
+    return {get(&CacheRows::keys, dtype), get(&CacheRows::values, dtype), positions};
+  }
+
+  /// Keys, values or positions, of int8 in `dtype`; only what is asked for is converted.
+  at::Tensor get(at::Tensor CacheRows::*of, at::ScalarType dtype) const {
+    if (!is_int8() || of == &CacheRows::positions) return this->*of;
+    const at::Tensor& scales = of == &CacheRows::keys ? key_scales : value_scales;
+    return (this->*of).to(at::kFloat).mul_(scales.unsqueeze(-1)).to(dtype);
   }
 
   CacheRows narrow(std::int64_t first, std::int64_t count) const {  // a view
@@ -275,7 +281,7 @@ class LayerCache {
   at::Tensor whole(at::Tensor CacheRows::*of) const {
     if (frozen_.empty()) return own().*of;
     std::vector<at::Tensor> pieces;
-    for (const CacheRows& part : parts()) pieces.push_back(part.to(dtype()).*of);
+    for (const CacheRows& part : parts()) pieces.push_back(part.get(of, dtype()));
     return pieces.size() == 1 ? pieces[0] : at::cat(pieces, of == &CacheRows::positions ? -1 : 1);
   }
 

@@ -122,7 +122,7 @@ inline at::Tensor joined(std::span<const CacheRows> parts,
                          at::Tensor CacheRows::*of,
                          at::ScalarType dtype) {
   std::vector<at::Tensor> pieces;
-  for (const CacheRows& part : parts) pieces.push_back(part.to(dtype).*of);
+  for (const CacheRows& part : parts) pieces.push_back(part.get(of, dtype));
   return pieces.size() == 1 ? pieces[0] : at::cat(pieces, 1);
 }
 
@@ -137,20 +137,21 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
                          std::optional<std::int64_t> window,
                          QueryRows standing) {  // -> [Tq, H * D]
   const std::vector<CacheRows> parts = cache.parts();
-  const at::Tensor positions = cache.positions();
+  // Joined from the parts only where they are looked at.
+  const auto positions = [&cache] { return cache.positions(); };
   const std::int64_t heads = queries.size(0), count = queries.size(1), size = queries.size(2),
                      groups = parts[0].keys.size(0), rows = cache.rows();
   const bool shared = !cache.per_head();
   // A window that reaches from the last query to the oldest row hides nothing from anyone.
   const std::int64_t width = window.value_or(0);
   const bool narrow =
-      width > 0 && (query_positions[-1] - positions.min()).item<std::int64_t>() >= width;
+      width > 0 && (query_positions[-1] - positions().min()).item<std::int64_t>() >= width;
   if (count == 1 && standing != QueryRows::kAny && (!narrow || shared)) {
     // The newest token sees every row of its window: the queries that share a KV head go through as
     // one block, and the cache is read once.
     const std::vector<CacheRows> seen =
         narrow ? detail::without_first(
-                     parts, positions.le(query_positions - width).sum().item<std::int64_t>())
+                     parts, positions().le(query_positions - width).sum().item<std::int64_t>())
                : parts;
     if (cpu::attends_one(queries.select(1, 0), seen)) {
       at::Tensor out = at::empty({1, heads * size}, queries.options());
@@ -174,7 +175,7 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
   const auto seen = [&] {
     return standing == QueryRows::kNewest && !narrow
                ? detail::seen_by_newest(count, rows)
-               : detail::seen_rows(query_positions, positions, narrow ? window : std::nullopt);
+               : detail::seen_rows(query_positions, positions(), narrow ? window : std::nullopt);
   };
   if (shared && cpu::attends_many(queries.transpose(0, 1), parts)) {
     at::Tensor out = at::empty({count, heads * size}, queries.options());
@@ -196,6 +197,7 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
   }
   const at::Tensor keys = detail::joined(parts, &CacheRows::keys, queries.scalar_type()),
                    values = detail::joined(parts, &CacheRows::values, queries.scalar_type());
+  const at::Tensor all_positions = positions();
   // An accelerator's positions are not waited for where they only save work.
   const bool ranged = shared && (queries.is_cpu() || narrow || standing == QueryRows::kNewest);
   const std::vector<cpu::RowRange> ranges =
@@ -209,7 +211,7 @@ inline at::Tensor attend(const at::Tensor& queries,          // [H, Tq, D]
     const std::int64_t first = ranges[static_cast<std::size_t>(start)].begin;
     const std::int64_t there = ranges[static_cast<std::size_t>(start + length - 1)].end - first;
     const at::Tensor own = query_positions.narrow(0, start, length).unsqueeze(1);
-    const at::Tensor theirs = positions.narrow(-1, first, there).unsqueeze(-2);
+    const at::Tensor theirs = all_positions.narrow(-1, first, there).unsqueeze(-2);
     at::Tensor mask = theirs.le(own);  // [Tq, rows] or [G, Tq, rows]
     if (narrow) mask.logical_and_(theirs.gt(own - width));
     if (mask.dim() == 3) mask = mask.repeat_interleave(heads / groups, 0).unsqueeze(0);
