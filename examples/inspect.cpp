@@ -92,7 +92,8 @@ struct Flags {
     if (json_file && json_file != "-") ex::check_writable(*json_file);
     const bool plans = distill.stages || distill.truncate || distill.scorer || distill.window ||
                        distill.skip_last || distill.heads || distill.pool ||
-                       distill.protect_first || budget || gem_layer || batch != 1;
+                       distill.protect_first || distill.protect_last || budget || gem_layer ||
+                       batch != 1;
     if (plans && !prompt_tokens)
       throw ex::UsageError("these options plan a request: give --prompt-tokens with them");
   }
@@ -247,6 +248,8 @@ std::string settings_text(const ex::DistillSettings& settings) {
   if (options.skip_last > 0) text += fmt::format(" before the last {} tokens", options.skip_last);
   if (options.protect_first > 0)
     text += fmt::format("; the first {} tokens protected", options.protect_first);
+  if (options.protect_last > 0)
+    text += fmt::format("; the last {} tokens protected", options.protect_last);
   if (settings.placement == pd::Placement::kAfter) text += "; selected after the layer";
   if (settings.profile != "none") text += "; from " + settings.profile;
   return ex::wrapped("  ", text + ".");

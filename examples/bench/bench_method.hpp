@@ -37,7 +37,7 @@ inline std::int64_t scaled_layer(std::int64_t of_30, const ModelConfig& config) 
                                   std::max<std::int64_t>(config.num_hidden_layers - 2, 0));
 }
 
-/// The settings of examples/profiles: an observation window, wide smoothing, a protected start.
+/// An observation window, wide smoothing and a protected start, as in examples/profiles.
 /// Heads that vote are a checkpoint's own; SmolLM2's are taken for its shape alone.
 inline MethodOptions distilled(std::vector<Stage> stages,
                                const ModelConfig& config,

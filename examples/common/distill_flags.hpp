@@ -41,7 +41,8 @@ inline nlohmann::json to_json(const DistillOptions& options) {
       {"skip_last", options.skip_last},
       {"heads", to_string(options.heads)},
       {"pool", options.pool},
-      {"protect_first", options.protect_first}};
+      {"protect_first", options.protect_first},
+      {"protect_last", options.protect_last}};
 }
 
 /// Reads a profile and refuses one that was made for another checkpoint than that in `model_dir`.
@@ -54,7 +55,7 @@ inline Profile load_profile(const std::filesystem::path& path,
 
 struct DistillFlags {
   std::optional<std::string> stages, truncate, placement, scorer, heads, profile;
-  std::optional<std::int64_t> window, skip_last, pool, protect_first;
+  std::optional<std::int64_t> window, skip_last, pool, protect_first, protect_last;
 
   void add_to(CLI::App& app) {
     const char* group = "Distilling";
@@ -88,6 +89,10 @@ struct DistillFlags {
     app.add_option("--protect-first", protect_first,
                    "tokens at the start that always stay (default 0)")
         ->group(group);
+    app.add_option("--protect-last", protect_last,
+                   "tokens at the end that always stay, as a question's (default 0: those that "
+                   "score)")
+        ->group(group);
     app.add_option("--profile", profile,
                    std::string("settings found for a checkpoint, a JSON file; flags beside it win. "
                                "none ignores MODEL_DIR/") +
@@ -106,6 +111,7 @@ struct DistillFlags {
     if (heads) return "--heads";
     if (pool) return "--pool";
     if (protect_first) return "--protect-first";
+    if (protect_last) return "--protect-last";
     if (profile) return "--profile";
     return std::nullopt;
   }
@@ -137,13 +143,14 @@ struct DistillFlags {
       if (heads) options.heads = parse_heads(*heads);
       if (pool) options.pool = *pool;
       if (protect_first) options.protect_first = *protect_first;
+      if (protect_last) options.protect_last = *protect_last;
       make_distiller(options);  // throws on a setting that breaks its rule
     });
-    if (options.stages.empty() &&
-        (truncate || scorer || window || skip_last || heads || pool || protect_first)) {
+    if (options.stages.empty() && (truncate || scorer || window || skip_last || heads || pool ||
+                                   protect_first || protect_last)) {
       throw UsageError(
-          "--truncate, --scorer, --window, --skip-last, --heads, --pool and --protect-first need "
-          "--stages or --profile");
+          "--truncate, --scorer, --window, --skip-last, --heads, --pool, --protect-first and "
+          "--protect-last need --stages or --profile");
     }
     if (window && !has_window(options.scorer))
       throw UsageError("--window needs --scorer window or raw");

@@ -49,6 +49,7 @@ struct DistillOptions {
   HeadMap heads;
   std::int64_t pool = 5;
   std::int64_t protect_first = 0;
+  std::int64_t protect_last = 0;  // tokens at the end that always stay, scoring ones among them
 };
 
 /// Queries that score, and after them those that only stay.
@@ -60,7 +61,7 @@ inline std::int64_t scoring_tail(const DistillOptions& options) {
 /// token.
 inline AnyDistiller make_distiller(const DistillOptions& options) {
   Schedule schedule(options.stages, options.truncated_stages);
-  const TopK selector(options.protect_first);
+  const TopK selector(options.protect_first, options.protect_last);
   const auto assemble = [&](auto raw) -> AnyDistiller {
     return Distiller(
         schedule,

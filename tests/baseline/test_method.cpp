@@ -13,7 +13,7 @@ namespace {
 constexpr const char* kTexts[] = {
     "full",
     "promptdistill:stages=1:64,2:25%,truncate=all,placement=after,scorer=window,window=8,"
-    "heads=1:0,2;2:1,pool=15,protect_first=3",
+    "heads=1:0,2;2:1,pool=15,protect_first=3,protect_last=9",
     "promptdistill:stages=2:16",
     "promptdistill:stages=2:16,scorer=raw,window=8,skip_last=5",
     "gemfilter:layer=2,tokens=24",

@@ -70,9 +70,9 @@ TEST_CASE("a setting that the method does not have is bad usage", "[examples]") 
   const Shell shell;
   shell.write("ids.json", "[5, 6, 7, 8, 9, 10]");
   const std::string generate = "promptdistill-generate " + kTiny + " --ids-file ids.json --method ";
-  for (const char* flag :
-       {"--stages 1:4", "--truncate all", "--placement after", "--scorer window", "--window 4",
-        "--heads 1:0", "--pool 3", "--protect-first 1", "--profile none"}) {
+  for (const char* flag : {"--stages 1:4", "--truncate all", "--placement after", "--scorer window",
+                           "--window 4", "--skip-last 2", "--heads 1:0", "--pool 3",
+                           "--protect-first 1", "--protect-last 1", "--profile none"}) {
     const std::string name = std::string(flag).substr(0, std::string(flag).find(' '));
     require_message(shell(generate + "snapkv " + flag), 2,
                     name + " is no setting of --method snapkv");

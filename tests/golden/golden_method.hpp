@@ -52,6 +52,7 @@ inline DistillOptions golden_options(const nlohmann::json& test) {
   }
   options.pool = std::max<std::int64_t>(scorer.at("pool").get<std::int64_t>(), 1);
   options.protect_first = scorer.at("protect_first").get<std::int64_t>();
+  options.protect_last = scorer.value("protect_last", std::int64_t{0});
   return options;
 }
 

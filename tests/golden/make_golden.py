@@ -49,7 +49,7 @@ class Checked(Reference):
         return tuple(t.double() for t in self.rope_of.rope(positions, like.to(torch.float32), total_len))
 
     def select(self, s, k, scorer):
-        last = max(s.numel() - scorer.tail, 0)
+        last = max(s.numel() - max(scorer.tail, scorer.protect_last), 0)
         ranked = s[min(scorer.protect_first, last) : last].double().sort(descending=True).values
         if k < ranked.numel():
             kept, dropped = float(ranked[k - 1]), float(ranked[k])
@@ -65,7 +65,11 @@ class Checked(Reference):
         self.gaps, self.margins = [], []
         s = case["scorer"]
         scorer = Scorer(
-            s["window"], {int(l): h for l, h in s["heads"].items()}, s["pool"], s["protect_first"]
+            s["window"],
+            {int(l): h for l, h in s["heads"].items()},
+            s["pool"],
+            s["protect_first"],
+            s.get("protect_last", 0),
         )
         out = self.run(
             ids,
@@ -215,6 +219,7 @@ def case(
     max_new=6,
     then=0,
     batch=None,
+    last=0,
 ):
     c = {
         "name": name,
@@ -225,6 +230,7 @@ def case(
             "heads": {str(l): h for l, h in (heads or {}).items()},
             "pool": pool,
             "protect_first": first,
+            **({"protect_last": last} if last else {}),
         },
         "max_new": max_new,
         "then": then,
@@ -327,6 +333,12 @@ def llama3rope_groups():
                 batch="b1",
             )
         ]
+    yield 97, [
+        case("protected end", [(2, 20)], last=12),
+        case("protected end within the window", [(2, 20)], 1, 8, pool=15, last=3),
+        case("protected ends", [(1, 40), (3, 10)], ALL, 4, pool=15, first=3, last=20, then=3),
+        case("protected end, budget one short", [(2, 76)], 1, last=20),
+    ]
 
 
 def untied_groups():

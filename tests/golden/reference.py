@@ -31,6 +31,7 @@ class Scorer:
     heads: dict = field(default_factory=dict)  # layer -> voting query heads
     pool: int = 5
     protect_first: int = 0  # rows at the start that are always kept, on top of k
+    protect_last: int = 0  # rows at the end that are, where they are more than the tail
 
     @property
     def tail(self):
@@ -147,7 +148,7 @@ class Reference:
     def select(self, s, k, scorer):
         """Ascending indices: protected rows at both ends and the k best between them."""
         t = s.numel()
-        first, last = min(scorer.protect_first, t), max(t - scorer.tail, 0)
+        first, last = min(scorer.protect_first, t), max(t - max(scorer.tail, scorer.protect_last), 0)
         first = min(first, last)
         best = s[first:last].topk(min(k, last - first)).indices + first
         return torch.cat((torch.arange(first), best.sort().values, torch.arange(last, t)))
@@ -234,12 +235,13 @@ def main():
     ap.add_argument("--heads", type=parse_heads, default={})
     ap.add_argument("--pool", type=int, default=5)
     ap.add_argument("--protect-first", type=int, default=0)
+    ap.add_argument("--protect-last", type=int, default=0)
     ap.add_argument("--then")
     ap.add_argument("--dtype", default="float32")
     a = ap.parse_args()
     model = AutoModelForCausalLM.from_pretrained(a.model, torch_dtype=getattr(torch, a.dtype)).eval()
     stages = [tuple(map(int, s.split(":"))) for s in a.stages.split(",") if s]
-    scorer = Scorer(a.window, a.heads, a.pool, a.protect_first)
+    scorer = Scorer(a.window, a.heads, a.pool, a.protect_first, a.protect_last)
     then = json.load(open(a.then)) if a.then else None
     out = Reference(model).run(json.load(open(a.ids)), stages, a.truncate, a.max_new, scorer, then=then)
     json.dump(out, open(a.out, "w"))

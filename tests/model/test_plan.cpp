@@ -81,6 +81,8 @@ std::vector<DistillOptions> settings() {
     for (const std::int64_t truncated : {std::int64_t{0}, std::int64_t{1}, kTruncateAll}) {
       out.push_back(staged(stages, truncated));
       out.push_back(windowed(stages, 6, truncated));
+      out.push_back(windowed(stages, 3, truncated));
+      out.back().protect_last = 9;
     }
   }
   return out;

@@ -50,7 +50,11 @@ TEST_CASE("a profile is read", "[model]") {
   CHECK(profile.options.skip_last == 0);  // where it is not named
   Json skipping = valid();
   skipping["skip_last"] = 5;
-  CHECK(Profile::load(dir.write("p.json", skipping.dump())).options.skip_last == 5);
+  CHECK(profile.options.protect_last == 0);
+  skipping["protect_last"] = 64;
+  const DistillOptions both = Profile::load(dir.write("p.json", skipping.dump())).options;
+  CHECK(both.skip_last == 5);
+  CHECK(both.protect_last == 64);
 }
 
 TEST_CASE("each key that is missing is named", "[model]") {
@@ -88,6 +92,7 @@ TEST_CASE("each setting against a rule is a LoadError with the rule", "[model]")
   says("pool", -1, "a pooling kernel must be odd and at least 1, got -1");
   says("protect_first", -1, "must not be negative, got -1");
   says("skip_last", -1, "must not be negative, got -1");
+  says("protect_last", -1, "must not be negative, got -1");
   says("heads", "14", "voting heads must read LAYER:HEAD");
   says("heads", "14:x", "a voting head must be a number, got 'x'");
   says("heads", "14:1;14:2", "got layer 14 twice");

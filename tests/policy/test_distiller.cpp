@@ -121,6 +121,7 @@ TEST_CASE("a prompt of one token goes through everything", "[policy]") {
   CHECK(Pooled(LastQueryScorer{}, 15).score(probe_of(1)).item<float>() == 0.0F);
   CHECK(to_ids(TopK().select(at::zeros({1}), 1, 1)) == Ids{0});
   CHECK(to_ids(TopK(3).select(at::zeros({1}), 1, 4)) == Ids{0});
+  CHECK(to_ids(TopK(3, 64).select(at::zeros({1}), 1, 4)) == Ids{0});
 }
 
 TEST_CASE("scores that are not finite are an error that names the layer", "[policy]") {

@@ -222,6 +222,10 @@ TEST_CASE("a policy is made of every setting", "[policy]") {
   same(Distiller(schedule, Pooled(HeadWeighted(SkipLast(RawWindowScorer(6), 3), {{4, {3}}}), 1),
                  TopK(3)),
        nine);
+  options.protect_last = 20;
+  same(Distiller(schedule, Pooled(HeadWeighted(SkipLast(RawWindowScorer(6), 3), {{4, {3}}}), 1),
+                 TopK(3, 20)),
+       nine);
 }
 
 TEST_CASE("a setting that breaks its rule is refused when a policy is made", "[policy]") {
@@ -234,6 +238,7 @@ TEST_CASE("a setting that breaks its rule is refused when a policy is made", "[p
   refused([](DistillOptions& o) { o.pool = 4; }, "kernel must be odd");
   refused([](DistillOptions& o) { o.pool = 0; }, "kernel must be odd and at least 1, got 0");
   refused([](DistillOptions& o) { o.protect_first = -1; }, "must not be negative, got -1");
+  refused([](DistillOptions& o) { o.protect_last = -2; }, "must not be negative, got -2");
   refused([](DistillOptions& o) { o.skip_last = -1; }, "must not be negative, got -1");
   refused([](DistillOptions& o) { o.truncated_stages = 2; }, "between 0 and the 1 stages");
   refused([](DistillOptions& o) { o.truncated_stages = -2; }, "got -2");

@@ -151,9 +151,11 @@ TEST_CASE("settings that break their rule are refused", "[policy]") {
        {std::int64_t{0}, std::int64_t{-4}, std::numeric_limits<std::int64_t>::min()})
     check_value_error([&] { ObservationWindowScorer{window}; },
                       {"must have at least 1 query, got " + std::to_string(window)});
-  for (const std::int64_t first : {std::int64_t{-1}, std::numeric_limits<std::int64_t>::min()})
-    check_value_error([&] { TopK{first}; }, {"protected first tokens must not be negative, got " +
-                                             std::to_string(first)});
+  for (const std::int64_t count : {std::int64_t{-1}, std::numeric_limits<std::int64_t>::min()}) {
+    const std::string rule = " tokens must not be negative, got " + std::to_string(count);
+    check_value_error([&] { TopK{count}; }, {"protected first" + rule});
+    check_value_error([&] { TopK(4, count); }, {"protected last" + rule});
+  }
 }
 
 TEST_CASE("settings as large as a number can be protect everything", "[policy]") {
@@ -162,6 +164,8 @@ TEST_CASE("settings as large as a number can be protect everything", "[policy]")
   CHECK(TopK(huge).candidates(9, 1) == 0);
   CHECK(TopK(0).candidates(9, huge) == 0);
   CHECK(TopK(huge).candidates(9, huge) == 0);
+  CHECK(TopK(0, huge).candidates(9, 1) == 0);
+  CHECK(TopK(huge, huge).candidates(9, 1) == 0);
   CHECK(to_ids(TopK(huge).select(at::zeros({3}), 1, 1)) == Ids{0, 1, 2});
   CHECK(to_ids(TopK(0).select(at::zeros({3}), 1, huge)) == Ids{0, 1, 2});
   CHECK_FALSE(select(Distiller(Schedule({{4, Count{1}}}), ObservationWindowScorer(huge)), 4,

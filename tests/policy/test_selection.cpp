@@ -21,7 +21,7 @@ struct Method {
   std::int64_t skip = 0;      // last tokens that do not score
   std::vector<bool> votes{};  // per query head; empty: all vote
   std::int64_t pool = 0;      // 0: not smoothed, the tail's scores left as they are
-  std::int64_t protect_first = 0;
+  std::int64_t protect_first = 0, protect_last = 0;
   Budget budget = Count{1};
 
   std::int64_t tail() const { return (window == 0 ? 1 : window) + skip; }
@@ -72,7 +72,9 @@ class Formula {
     return smooth;
   }
 
-  std::int64_t end() const { return std::max<std::int64_t>(tokens_ - method_.tail(), 0); }
+  std::int64_t end() const {
+    return std::max<std::int64_t>(tokens_ - std::max(method_.tail(), method_.protect_last), 0);
+  }
   std::int64_t begin() const { return std::min(method_.protect_first, end()); }
   std::int64_t between() const { return end() - begin(); }
   std::int64_t budget() const {
@@ -120,7 +122,7 @@ class Formula {
 /// The library's policy for the same method, built from its types.
 AnyDistiller policy_of(const Method& method) {
   const Schedule schedule({{4, method.budget}});
-  const TopK selector(method.protect_first);
+  const TopK selector(method.protect_first, method.protect_last);
   const auto smooth = [&](auto scorer) -> AnyDistiller {
     if (method.pool == 0) return Distiller(schedule, scorer, selector);
     return Distiller(schedule, Pooled(scorer, method.pool), selector);
@@ -206,14 +208,14 @@ bool check_row(const LayerProbe& probe,
 TEST_CASE("every scorer, pooling and selector keeps what the formulas keep", "[policy]") {
   Random random(61);
   const std::int64_t window = GENERATE(0, 1, 4, 16), pool = GENERATE(0, 1, 5, 15),
-                     protect_first = GENERATE(0, 3);
+                     protect_first = GENERATE(0, 3), protect_last = GENERATE(0, 9);
   const bool chosen_heads = GENERATE(false, true), raw = GENERATE(false, true);
   const std::int64_t skip = GENERATE(0, 3);
   std::int64_t rows = 0, ties = 0;
   for (std::int64_t batch = 1; batch <= 5; ++batch) {
     for (int i = 0; i < 4; ++i) {
       const std::int64_t groups = random.between(1, 3), heads = groups * random.between(1, 3);
-      Method method{window, raw, skip, {}, pool, protect_first};
+      Method method{window, raw, skip, {}, pool, protect_first, protect_last};
       if (chosen_heads) {
         for (std::int64_t h = 0; h < heads; ++h) method.votes.push_back(random.between(0, 1) == 1);
         method.votes[static_cast<std::size_t>(random.between(0, heads - 1))] = true;
@@ -261,7 +263,8 @@ TEST_CASE("kept indices ascend, are distinct and hold the ends", "[policy]") {
 TEST_CASE("a row of a batch is chosen as the same prompt alone", "[policy]") {
   Random random(63);
   for (int i = 0; i < 50; ++i) {
-    const Method method{random.between(0, 5), false, 0, {}, 5, random.between(0, 3), Count{4}};
+    const Method method{random.between(0, 5), false,   0, {}, 5, random.between(0, 3),
+                        random.between(0, 9), Count{4}};
     const AnyDistiller policy = policy_of(method);
     std::vector<LayerProbe> probes;
     for (const std::int64_t length : random.lengths(5, 30))

@@ -80,6 +80,7 @@ void visit_settings(MethodOptions& method, Visit&& visit) {
       visit("heads", method.distill.heads);
       visit("pool", method.distill.pool);
       visit("protect_first", method.distill.protect_first);
+      visit("protect_last", method.distill.protect_last);
       break;
     case MethodKind::kGemFilter:
     case MethodKind::kGemFilterImproved:

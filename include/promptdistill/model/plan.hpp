@@ -300,7 +300,8 @@ inline std::int64_t scoring_queries(const DistillOptions& options, std::int64_t 
 }
 
 inline std::int64_t candidates(const DistillOptions& options, std::int64_t tokens) {
-  return TopK(options.protect_first).candidates(tokens, scoring_queries(options, tokens));
+  return TopK(options.protect_first, options.protect_last)
+      .candidates(tokens, scoring_queries(options, tokens));
 }
 
 }  // namespace detail

@@ -47,6 +47,7 @@ struct Profile {
       if (json.has("skip_last")) options.skip_last = json.get<std::int64_t>("skip_last");
       options.pool = json.get<std::int64_t>("pool");
       options.protect_first = json.get<std::int64_t>("protect_first");
+      if (json.has("protect_last")) options.protect_last = json.get<std::int64_t>("protect_last");
       options.heads = parse_heads(json.get<std::string>("heads"));
       options.stages = parse_stages(json.get<std::string>("stages"));
       options.truncated_stages = parse_truncate(json.get<std::string>("truncate"));

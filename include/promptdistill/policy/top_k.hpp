@@ -14,15 +14,19 @@
 
 namespace promptdistill {
 
-/// Keeps the last `tail` tokens, the first `protect_first` (attention sinks, a system prompt) and
+/// Keeps the last `tail` tokens or, where they are more, the last `protect_last` (a question that
+/// is longer than what scores), the first `protect_first` (attention sinks, a system prompt) and
 /// the k highest-scoring between them, in their order. k counts neither end.
 class TopK {
  public:
-  explicit TopK(std::int64_t protect_first = 0) : protect_first_(protect_first) {
-    TORCH_CHECK_VALUE(
-        protect_first >= 0,
-        "promptdistill: the number of protected first tokens must not be negative, got ",
-        protect_first);
+  explicit TopK(std::int64_t protect_first = 0, std::int64_t protect_last = 0)
+      : protect_first_(protect_first), protect_last_(protect_last) {
+    const auto check = [](std::int64_t count, const char* which) {
+      TORCH_CHECK_VALUE(count >= 0, "promptdistill: the number of protected ", which,
+                        " tokens must not be negative, got ", count);
+    };
+    check(protect_first, "first");
+    check(protect_last, "last");
   }
 
   std::int64_t candidates(std::int64_t tokens, std::int64_t tail) const {
@@ -43,14 +47,15 @@ class TopK {
   }
 
  private:
-  static std::int64_t end(std::int64_t tokens, std::int64_t tail) {
-    return std::max<std::int64_t>(tokens - tail, 0);
+  std::int64_t end(std::int64_t tokens, std::int64_t tail) const {
+    const std::int64_t kept = std::max(tail, protect_last_);
+    return tokens > kept ? tokens - kept : 0;
   }
   std::int64_t begin(std::int64_t tokens, std::int64_t tail) const {
     return std::min(protect_first_, end(tokens, tail));
   }
 
-  std::int64_t protect_first_;
+  std::int64_t protect_first_, protect_last_;
 };
 static_assert(Selector<TopK>);
 
