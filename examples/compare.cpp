@@ -226,20 +226,22 @@ void run(const Flags& flags) {
         rows[m].answer = ex::answer_text(tokenizer, rows[m].last.tokens, stop_ids);
       }
       // What a second question takes: the document is there from the first.
-      for (std::size_t m = 0; m < methods.size(); ++m) {
+      const std::int64_t new_tokens =
+          std::min(flags.new_tokens, lm.config.context() - std::ssize(ids));
+      for (std::size_t m = 0; m < methods.size() && new_tokens >= 2; ++m) {
         if (methods[m].options.kind != pd::MethodKind::kPromptDistill) continue;
         const pd::AnyDistiller policy = pd::make_distiller(methods[m].options.distill);
         pd::GenerateOptions options;
         options.decode_with = ex::fastest_decode();
-        options.max_new_tokens = flags.new_tokens;
+        options.max_new_tokens = new_tokens;
         options.prefill.prefill_chunk = flags.prefill_chunk;
         options.prefill.placement = methods[m].options.placement;
         options.prefill.progress = shown(r, methods[m].name + ", a second question");
         const ex::MemoryMeter meter;
         const pd::Document state = pd::Document::read(
             lm, at::tensor(document, at::kLong), pd::first_stage(policy, lm.layers()),
-            std::ssize(ids) + flags.new_tokens, options.prefill);
-        pd::KvCache cache = lm.make_cache(1, flags.new_tokens);
+            std::ssize(ids) + new_tokens, options.prefill);
+        pd::KvCache cache = lm.make_cache(1, new_tokens);
         asked[m].last = state.ask(question, cache, policy, options);
         asked[m].last.cache_bytes = state.bytes() + cache.bytes() - cache.frozen_bytes();
         asked[m].prefill.push_back(asked[m].last.prefill_seconds);

@@ -54,6 +54,9 @@ class Conversation {
         said_(document_.fork()) {}
 
   const Document& document() const { return document_; }
+  /// The ids of what the last question was asked of: with Turns::kSelect all that was said before
+  /// it, too.
+  const at::Tensor& asked_ids() const { return asked_ids_; }
   Turns turns() const { return turns_; }
   void set_turns(Turns turns) {
     turns_ = turns;
@@ -100,6 +103,7 @@ class Conversation {
       const Document& base = extended ? *extended : document_;
       cache.emplace(lm.make_cache(1, options.max_new_tokens));
       answer.result = base.ask(ids, *cache, policy_, options);
+      asked_ids_ = base.ids();
     } else {
       cache.emplace(cache_->fork());
       ids.insert(ids.begin(), pending_.begin(), pending_.end());
@@ -109,11 +113,12 @@ class Conversation {
           "promptdistill: the conversation has outgrown the ", document_.max_total_tokens(),
           " tokens that the document was read for; begin a new one, or read it with a larger "
           "--room");
-      const auto start = promptdistill::detail::Clock::now();
-      PrefillResult turn{lm.append(at::tensor(ids, at::kLong), {std::ssize(ids)}, *cache), {}};
-      const double seconds = promptdistill::detail::seconds_since(start);
-      answer.result = generate_from(lm, ids, std::move(turn), *cache, options);
-      answer.result.prefill_seconds += seconds;
+      answer.result = generate_after(
+          [&] {
+            return PrefillResult{lm.append(at::tensor(ids, at::kLong), {std::ssize(ids)}, *cache),
+                                 {}};
+          },
+          lm, ids, *cache, options);
     }
     emit(text.finish());
     answer.own_cache_bytes = cache->bytes() - cache->frozen_bytes();
@@ -146,6 +151,7 @@ class Conversation {
   Turns turns_;
   Document said_;                 // the document and all turns but the last, for kSelect
   std::optional<KvCache> cache_;  // of all turns, for kAppend
+  at::Tensor asked_ids_;
   Ids pending_;
   bool first_ = true;
 };

@@ -4,22 +4,12 @@
 // promptdistill-ask: reads a document once and answers any number of questions about it.
 
 #include <fmt/format.h>
-// libedit's header lacks what it needs itself.
-#include <cstdio>
-// clang-format off
-#include <editline/readline.h>
-// clang-format on
-
-#include <langinfo.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <clocale>
-#include <csignal>
-#include <cstdlib>
+#include <cstdio>
 #include <filesystem>
-#include <functional>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
@@ -28,14 +18,14 @@
 #include <vector>
 
 #include "examples/ask/conversation.hpp"
+#include "examples/ask/flags.hpp"
+#include "examples/ask/line_prompt.hpp"
 #include "examples/common/answers.hpp"
 #include "examples/common/chat_flags.hpp"
+#include "examples/common/chat_frame.hpp"
 #include "examples/common/decode_with.hpp"
-#include "examples/common/distill_flags.hpp"
-#include "examples/common/model_flags.hpp"
 #include "examples/common/program.hpp"
 #include "examples/common/progress.hpp"
-#include "examples/common/sampling_flags.hpp"
 #include "examples/common/table.hpp"
 #include "examples/common/write_file.hpp"
 #include "promptdistill/model.hpp"
@@ -60,101 +50,13 @@ The document is read once, to the first stage's layer; --state keeps that on dis
 Exit codes: 0 answered, 1 failure, 2 bad usage, 130 stopped by Ctrl-C (what was answered so far is kept).)";
 
 constexpr const char* kHelp =
-    R"(  /kept              what the last answer was based on: of the document, what the last stage kept
+    R"(  /kept              what the last answer was based on: of all before the question, what the last stage kept
   /stats             times and memory of the answers so far
   /save [FILE]       save what was read of the document (default: --state)
   /turns MODE        fresh, select or append: what a question knows of those before it
   /new               forget the conversation
   /quit              or Ctrl-D
 )";
-
-const std::map<std::string, ex::Turns> kTurns{
-    {"fresh", ex::Turns::kFresh}, {"select", ex::Turns::kSelect}, {"append", ex::Turns::kAppend}};
-
-struct Flags {
-  std::filesystem::path model_dir;
-  std::optional<std::string> document, state, questions_file, system, json_file;
-  std::vector<std::string> questions;
-  bool no_chat = false, int8 = false;
-  std::optional<std::string> date;
-  std::string turns = "fresh";
-  std::int64_t room = 2048, max_new_tokens = 256;
-  ex::SamplingFlags sampling;
-  ex::DistillFlags distill;
-  ex::ModelFlags model;
-  std::optional<std::int64_t> prefill_chunk;
-
-  void add_to(CLI::App& app) {
-    app.add_option("model_dir", model_dir,
-                   "a Hugging Face folder: config.json, model.safetensors, tokenizer.json")
-        ->required()
-        ->option_text("MODEL_DIR");
-    app.add_option("question", questions, "questions, one after the other (default: asks for them)")
-        ->option_text("QUESTION ...");
-    const char* input = "Document";
-    app.add_option("--document", document, "a text file; - reads standard input")->group(input);
-    app.add_option("--state", state,
-                   "what was read of a document: used where the file exists, else written")
-        ->group(input);
-    app.add_flag("--int8", int8,
-                 "keep what was read of the document in int8: about half the memory; other tokens "
-                 "may be kept")
-        ->group(input);
-    app.add_option("--room", room,
-                   "tokens that may follow the document: questions, answers, turns of a "
-                   "conversation. Where RoPE depends on the length it is chosen for all of them")
-        ->check(ex::at_least(2))
-        ->capture_default_str()
-        ->group(input);
-    app.add_option("--questions", questions_file,
-                   "a file of one question a line; - is standard input")
-        ->group("Questions");
-    app.add_option("--turns", turns,
-                   "what a question knows of those before it. fresh: nothing; select: all that was "
-                   "said, and it selects anew; append: all that was said, and of the document what "
-                   "the first question kept")
-        ->check(CLI::IsMember({"fresh", "select", "append"}))
-        ->capture_default_str()
-        ->group("Questions");
-    app.add_option("--system", system, "the system's turn (default: the chat format's own)")
-        ->group("Questions");
-    app.add_flag("--no-chat", no_chat,
-                 "leave out the checkpoint's chat format: document and question as they are")
-        ->group("Questions");
-    app.add_option("--date", date, "today's date for a chat format that names it")
-        ->group("Questions");
-    const char* answer = "Answer";
-    app.add_option("--max-new-tokens", max_new_tokens, "an answer's length at most")
-        ->check(ex::at_least(1))
-        ->capture_default_str()
-        ->group(answer);
-    sampling.add_to(app, answer);
-    distill.add_to(app);
-    model.add_to(app);
-    ex::add_prefill_chunk(app, prefill_chunk);
-    app.add_option("--json", json_file, "write document, settings and answers as JSON")
-        ->group("Output");
-  }
-
-  void check() const {
-    if (json_file) ex::check_writable(*json_file);
-    if (!document && !state) throw ex::UsageError("--document or --state must say what to ask");
-    if (!document && !std::filesystem::exists(*state))
-      throw ex::UsageError("--state " + *state + " is not there yet: give --document to write it");
-    if (state && !std::filesystem::exists(*state)) ex::check_writable(*state);
-    if (questions_file && !questions.empty())
-      throw ex::UsageError("--questions or questions on the command line, not both");
-    if (document == "-" && (questions_file == "-" || (questions.empty() && !questions_file)))
-      throw ex::UsageError("standard input cannot be both the document and the questions");
-    if ((system || date) && no_chat)
-      throw ex::UsageError("--system and --date do not go with --no-chat");
-    if (max_new_tokens >= room)
-      throw ex::UsageError(
-          fmt::format("--room {} must hold a question and the {} tokens of --max-new-tokens", room,
-                      max_new_tokens));
-    sampling.check();
-  }
-};
 
 /// The text at some positions of a prompt, " ... " where it leaves something out.
 std::string excerpts(const pd::Tokenizer& tokenizer,
@@ -189,7 +91,7 @@ std::string beginning(const std::string& text) {
 
 class Program {
  public:
-  explicit Program(const Flags& flags)
+  explicit Program(const ex::AskFlags& flags)
       : flags_(flags), tokenizer_(pd::Tokenizer::load(flags.model_dir)) {
     settings_ = flags.distill.resolve(flags.model_dir);
     if (settings_.options.stages.empty())
@@ -274,9 +176,18 @@ class Program {
         throw ex::UsageError(fmt::format(
             "--state {} was read to layer {}, behind the first stage at layer {}: read it again",
             *flags_.state, document->layer(), layer));
+      const std::int64_t context = lm_->config.context();
+      if (flags_.room && std::min(document->tokens() + std::min(*flags_.room, context), context) >
+                             document->max_total_tokens())
+        throw ex::UsageError(fmt::format(
+            "--state {} was read for {} tokens after the document, --room asks for {}: read it "
+            "again, or leave --room out",
+            *flags_.state, document->max_total_tokens() - document->tokens(), *flags_.room));
       loaded_ = true;
     } else {
-      const std::int64_t total = std::min(std::ssize(*ids) + flags_.room, lm_->config.context());
+      const std::int64_t context = lm_->config.context(),
+                         room = std::min(flags_.room.value_or(ex::AskFlags::kRoom), context),
+                         total = std::min(std::ssize(*ids) + room, context);
       if (total - std::ssize(*ids) <= flags_.max_new_tokens)
         throw ex::UsageError(fmt::format(
             "a document of {} tokens leaves no room for a question and --max-new-tokens {} in the "
@@ -292,6 +203,11 @@ class Program {
       };
       document = pd::Document::read(*lm_, at::tensor(*ids, at::kLong), layer, total, watched);
     }
+    if (document->max_total_tokens() - document->tokens() <= flags_.max_new_tokens)
+      throw ex::UsageError(fmt::format(
+          "--state {} was read for {} tokens after the document, which leave no room for "
+          "a question and --max-new-tokens {}",
+          *flags_.state, document->max_total_tokens() - document->tokens(), flags_.max_new_tokens));
     if (flags_.int8) document->to_int8();
     open_seconds_ = progress.seconds();
     progress.clear();
@@ -300,7 +216,7 @@ class Program {
                loaded_ ? "loaded" : "read", document->tokens(), document->layer(), open_seconds_,
                static_cast<double>(document->bytes()) / kMiB);
     conversation_.emplace(tokenizer_, frame_, std::move(*document), policy, reading,
-                          kTurns.at(flags_.turns));
+                          ex::kTurns.at(flags_.turns));
   }
 
   void warn_of_length(std::int64_t tokens) const {
@@ -335,27 +251,14 @@ class Program {
   // ---- the prompt ----
 
   void talk() {
-    ::rl_catch_signals = 0;
-    // libedit reads characters by the locale, and drops what that does not have.
-    std::setlocale(LC_CTYPE, "");
-    if (std::string_view(::nl_langinfo(CODESET)) != "UTF-8") std::setlocale(LC_CTYPE, "C.UTF-8");
     fmt::print("Ask about the document; /help names the commands.\n");
-    for (;;) {
-      std::fflush(stdout);
-      std::signal(SIGINT, SIG_IGN);  // there is no answer to stop
-      ex::forget_interrupt();
-      char* const typed = ::readline("> ");
-      if (typed == nullptr) break;
-      const std::string line = typed;
-      std::free(typed);
-      const std::size_t first = line.find_first_not_of(" \t");
-      if (first == std::string::npos) continue;
-      ::add_history(line.c_str());
+    ex::LinePrompt prompt("> ");
+    while (const std::optional<std::string> line = prompt.next()) {
       try {
-        if (line[first] != '/') {
-          ex::check_utf8(line, "the question");
-          ask(line);
-        } else if (!command(line.substr(first))) {
+        if (line->front() != '/') {
+          ex::check_utf8(*line, "the question");
+          ask(*line);
+        } else if (!command(*line)) {
           break;
         }
       } catch (const c10::Error& error) {
@@ -384,8 +287,8 @@ class Program {
       conversation_->document().save(file, fingerprint_);
       fmt::print("saved to {}\n", file);
     } else if (name == "/turns") {
-      const auto mode = kTurns.find(argument);
-      if (mode == kTurns.end()) throw ex::UsageError("/turns takes fresh, select or append");
+      const auto mode = ex::kTurns.find(argument);
+      if (mode == ex::kTurns.end()) throw ex::UsageError("/turns takes fresh, select or append");
       conversation_->set_turns(mode->second);
     } else if (name == "/new") {
       conversation_->forget();
@@ -401,7 +304,7 @@ class Program {
                                           : "this turn went on from what the first one kept");
       return;
     }
-    const std::vector<std::int64_t> ids = ex::integers(conversation_->document().ids());
+    const std::vector<std::int64_t> ids = ex::integers(conversation_->asked_ids());
     for (const pd::StageRecord& stage : answers_.back().result.stages)
       fmt::print("layer {}: {} tokens\n", stage.layer, stage.kept_positions.numel());
     fmt::print("{}\n", excerpts(tokenizer_, ids,
@@ -447,7 +350,7 @@ class Program {
     json settings = ex::to_json(settings_.options);
     settings["model_dir"] = flags_.model_dir.string();
     settings["profile"] = settings_.profile;
-    for (const auto& [name, turns] : kTurns)
+    for (const auto& [name, turns] : ex::kTurns)
       if (turns == conversation_->turns()) settings["turns"] = name;
     settings["max_new_tokens"] = flags_.max_new_tokens;
     settings["dtype"] = ex::dtype_name(lm_->dtype());
@@ -466,7 +369,7 @@ class Program {
     ex::write_output(*flags_.json_file, out.dump(2) + "\n");
   }
 
-  const Flags& flags_;
+  const ex::AskFlags& flags_;
   pd::Tokenizer tokenizer_;
   ex::DistillSettings settings_;
   pd::GenerateOptions options_;
@@ -487,7 +390,7 @@ int main(int argc, char** argv) {
   CLI::App app("Reads a document once and answers any number of questions about it, distilled.",
                "promptdistill-ask");
   app.footer(kFooter);
-  Flags flags;
+  ex::AskFlags flags;
   flags.add_to(app);
   return ex::run_program(app, argc, argv, [&] {
     flags.check();

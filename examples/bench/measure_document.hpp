@@ -74,14 +74,11 @@ class HeldDocument {
     GenerateResult result = [&] {
       if (document_) return document_->ask(question, cache, policy_, options);
       cache = full_.fork(settings_.new_tokens);
-      const auto start = promptdistill::detail::Clock::now();
-      PrefillResult prefilled{
-          lm_.append(at::tensor(question, at::kLong), {std::ssize(question)}, cache), {}};
-      const double seconds = promptdistill::detail::seconds_since(start);
-      GenerateResult answer =
-          generate_from(lm_, whole(question), std::move(prefilled), cache, options);
-      answer.prefill_seconds += seconds;
-      return answer;
+      const auto prefill = [&] {
+        return PrefillResult{
+            lm_.append(at::tensor(question, at::kLong), {std::ssize(question)}, cache), {}};
+      };
+      return generate_after(prefill, lm_, whole(question), cache, options);
     }();
     if (interrupted()) throw Interrupted();
     return {std::move(result), cache.bytes() - cache.frozen_bytes()};

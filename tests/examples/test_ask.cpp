@@ -5,9 +5,12 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "examples/common/chat_frame.hpp"
 #include "tests/examples/shell.hpp"
 #include "tests/real_model.hpp"
 
@@ -38,6 +41,22 @@ struct Asking {
   Shell shell;
   std::string ask;
 };
+
+TEST_CASE("a chat's frame is what the format writes around the user's texts", "[examples][real]") {
+  const auto model = real_model();
+  if (!model) return;
+  const ChatFormat format = ChatFormat::load(*model);
+  const std::string sly = "be\x1a kind \x1a";  // has what the frame is found by
+  for (const std::optional<std::string_view> system :
+       {std::optional<std::string_view>(), std::optional<std::string_view>(sly)}) {
+    const auto frame = examples::ChatFrame::of(format, system);
+    CHECK(frame.head + "Q" + frame.foot == format.prompt("Q", system));
+    std::vector<ChatMessage> turns{{"user", "Q"}, {"assistant", "A"}, {"user", "R"}};
+    if (system) turns.insert(turns.begin(), {"system", sly});
+    CHECK(frame.head + "Q" + frame.foot + "A" + frame.turn + "R" + frame.foot ==
+          format.render(turns));
+  }
+}
 
 TEST_CASE("ask answers as generate answers the whole prompt", "[examples][real]") {
   const auto model = real_model();
@@ -169,7 +188,10 @@ TEST_CASE("ask says what is wrong, where and what to do", "[examples][real]") {
   refused("--document other.txt --state s q", 1, "holds another document");
   require_message(shell("promptdistill-ask " + model->string() + " --stages 7:64 --state s q"), 2,
                   "was read to layer 14, behind the first stage at layer 7");
-  refused("--state s --dtype float32 q", 1, "as the model");
+  refused("--state s --dtype float16 q", 1, "as the model");  // which is no machine's own choice
+  refused("--state s --room 3000 q", 2,
+          "was read for 2048 tokens after the document, --room asks for 3000: read it again");
+  refused("--state s --max-new-tokens 2048 q", 2, "leave no room for a question");
   std::string bytes = read_bytes(shell.folder / "s");
   bytes[bytes.size() / 2] ^= 1;
   shell.write("s", bytes);

@@ -9,9 +9,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <map>
 #include <random>
 #include <string>
+#include <thread>
 
 #include "promptdistill/io/save_safetensors.hpp"
 #include "tests/catch.hpp"
@@ -147,6 +149,22 @@ TEST_CASE("a replaced file keeps its permissions, a link stays a link", "[io]") 
   CHECK((fs::status(file).permissions() & fs::perms::mask) ==
         (fs::perms::owner_read | fs::perms::owner_write));
   checked_tensors(SafetensorsFile::open(file));
+
+  const ReplaceFile next(file);
+  for (const auto& entry : fs::directory_iterator(dir.path()))
+    CHECK((entry.is_symlink() ||
+           (entry.status().permissions() & (fs::perms::group_all | fs::perms::others_all)) ==
+               fs::perms::none));
+  CHECK(files_in(dir.path()) == 3);
+}
+
+TEST_CASE("a new file has the permissions that the umask leaves", "[io]") {
+  const TempDir dir;
+  const mode_t before = ::umask(027);
+  save_safetensors(dir / "file", some_tensors(), {});
+  ::umask(before);
+  CHECK((fs::status(dir / "file").permissions() & fs::perms::mask) ==
+        (fs::perms::owner_read | fs::perms::owner_write | fs::perms::group_read));
 }
 
 TEST_CASE("a writer killed at any moment leaves the old file or the new one", "[io]") {
@@ -155,7 +173,10 @@ TEST_CASE("a writer killed at any moment leaves the old file or the new one", "[
   const auto tensors = [](float value) {
     return Tensors{{"a", at::full({1 << 20}, value)}, {"b", at::full({3}, value)}};
   };
+  const auto start = std::chrono::steady_clock::now();
   save_safetensors(path, tensors(0), {});
+  const auto once = std::chrono::duration_cast<std::chrono::microseconds>(
+      std::chrono::steady_clock::now() - start);
   std::mt19937_64 random(7);
   std::size_t replaced = 0;
   for (int attempt = 0; attempt < 50; ++attempt) {
@@ -165,7 +186,7 @@ TEST_CASE("a writer killed at any moment leaves the old file or the new one", "[
       for (;;) save_safetensors(path, next, {});
     }
     REQUIRE(child > 0);
-    ::usleep(static_cast<useconds_t>(random() % 20000));
+    std::this_thread::sleep_for(once * static_cast<std::int64_t>(random() % 4096) / 1024);
     ::kill(child, SIGKILL);
     int status = 0;
     REQUIRE(::waitpid(child, &status, 0) == child);

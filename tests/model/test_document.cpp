@@ -6,9 +6,11 @@
 #include <ATen/Parallel.h>
 #include <malloc.h>
 
+#include <limits>
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "examples/common/memory_meter.hpp"
@@ -298,7 +300,19 @@ TEST_CASE("a document refuses what does not fit and stays as it was", "[model]")
   };
   const AnyDistiller keep = make_distiller({});
   CHECK_THAT(message_of<c10::ValueError>(asked(range(0, 6), {6}, 5, keep)),
-             Contains("max_total_tokens of 30 that it was read for, got 31"));
+             Contains("max_total_tokens of 30 that it was read for, got 5 behind 26"));
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  CHECK_THAT(message_of<c10::ValueError>(asked({1}, {kMost}, 0, keep)), Contains("got 9223"));
+  CHECK_THAT(message_of<c10::ValueError>(asked({1}, {-1}, 0, keep)), Contains("negative, got -1"));
+  PrefillOptions endless;
+  for (const auto& [tokens, words] :
+       {std::pair{kMost, "got 9223"}, std::pair{std::int64_t{-1}, "negative, got -1"}}) {
+    endless.max_new_tokens = tokens;
+    KvCache cache = lm.make_cache();
+    CHECK_THAT(message_of<c10::ValueError>(
+                   [&] { document.prefill(tensor_of({1}), {1}, cache, keep, endless); }),
+               Contains(words));
+  }
   CHECK_THAT(
       message_of<c10::ValueError>(asked({1}, {1}, 0, make_distiller(staged({{0, Count{5}}}, 0)))),
       Contains("cannot be finished by a policy that selects at layer 0"));

@@ -122,8 +122,7 @@ inline GenerateResult run_gem_filter(const CausalLm& lm,
                                      const GenerateOptions& options,
                                      KvCache& cache) {
   const auto start = std::chrono::steady_clock::now();
-  PrefillOptions prefill = options.prefill;
-  if (!prefill.max_new_tokens) prefill.max_new_tokens = options.max_new_tokens;
+  const PrefillOptions prefill = options.prefill_with_room();
   GemFilterChoice choice =
       gem_filter(lm, prompt, method.gem_filter, gem_filter_form(method.kind), prefill);
   const std::vector<std::int64_t> kept = filtered_ids(prompt, choice);

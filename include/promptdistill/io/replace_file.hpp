@@ -11,8 +11,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
-#include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -21,9 +21,10 @@
 namespace promptdistill {
 
 /// Fills a temporary file beside `path`; commit() syncs it and renames it, so that `path` is the
-/// old file or the new one at any moment, with the permissions that the old one had. Without a
-/// commit the temporary one is removed (a killed process leaves it: `path` and six letters). A path
-/// that is no regular file (/dev/stdout, a pipe) is written to directly.
+/// old file or the new one at any moment, with the permissions that the old one had or that the
+/// umask leaves a new one. Without a commit the temporary one is removed (a killed process leaves
+/// it: `path`, the process's number and another). A path that is no regular file (/dev/stdout, a
+/// pipe) is written to directly.
 class ReplaceFile {
  public:
   /// Throws SaveError, as do write and commit.
@@ -31,11 +32,15 @@ class ReplaceFile {
     struct stat status {};
     const bool exists = ::stat(path_.c_str(), &status) == 0;
     direct_ = exists && !S_ISREG(status.st_mode);
-    mode_ = exists ? status.st_mode & 07777 : 0644;
+    if (exists) mode_ = status.st_mode & 07777;  // at the end: what is private never shows
     if (exists && !direct_) path_ = std::filesystem::canonical(path_);  // a link stays one
-    name_ = direct_ ? path_.string() : path_.string() + ".XXXXXX";
-    file_ =
-        direct_ ? ::open(name_.c_str(), O_WRONLY | O_CLOEXEC) : ::mkostemp(name_.data(), O_CLOEXEC);
+    name_ = path_.string();
+    if (direct_) file_ = ::open(name_.c_str(), O_WRONLY | O_CLOEXEC);
+    for (int i = 0; !direct_ && file_ < 0; ++i) {  // not mkostemp, which ignores the umask
+      name_ = path_.string() + "." + std::to_string(::getpid()) + "-" + std::to_string(i);
+      file_ = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode_ ? 0600 : 0666);
+      if (file_ < 0 && errno != EEXIST) break;
+    }
     if (file_ < 0) throw SaveError(path_, errno);
   }
   ReplaceFile(const ReplaceFile&) = delete;
@@ -58,7 +63,7 @@ class ReplaceFile {
   }
 
   void commit() {
-    if (!direct_ && (::fchmod(file_, mode_) != 0 || ::fsync(file_) != 0))
+    if (!direct_ && ((mode_ && ::fchmod(file_, *mode_) != 0) || ::fsync(file_) != 0))
       throw SaveError(path_, errno);
     if (::close(std::exchange(file_, -1)) != 0) throw SaveError(path_, errno);
     if (direct_) return;
@@ -76,7 +81,7 @@ class ReplaceFile {
   std::filesystem::path path_;
   std::string name_;  // of what is written to; empty once it is renamed
   int file_ = -1;
-  mode_t mode_ = 0;
+  std::optional<mode_t> mode_;  // that the old file had
   bool direct_ = false;
 };
 

@@ -17,6 +17,7 @@ namespace promptdistill::detail {
 class Xxh64 {
  public:
   void add(const void* data, std::size_t size) {
+    if (size == 0) return;  // of a null pointer perhaps
     const auto* bytes = static_cast<const unsigned char*>(data);
     total_ += size;
     if (held_ > 0) {

@@ -59,7 +59,7 @@ class Document {
                       "promptdistill: a document and all that follows it must fit the model's "
                       "context of ",
                       lm.config.context(), " tokens, got a total of ", max_total_tokens);
-    check_total(ids.numel(), max_total_tokens);
+    check_total(0, ids.numel(), max_total_tokens);
     options.max_new_tokens = max_total_tokens - ids.numel();
     Document document(lm, max_total_tokens);
     document.partial_ = lm.begin_prefill(ids, {ids.numel()}, document.cache_, options);
@@ -72,11 +72,14 @@ class Document {
   /// From here on the keys and values of the layers before layer() are stored in int8, with a scale
   /// for each row and head: about half the bytes in 16 bits. The layer that selects keeps its keys
   /// as they are; what a question's own tokens see of the layers before it is off by up to 1/254 of
-  /// a row's largest number, so that other tokens may be kept. Forks made before do not change.
+  /// a row's largest number, so that other tokens may be kept. Forks made before do not
+  /// change. Holds both until it is done.
   void to_int8() {
     const c10::InferenceMode guard;
+    KvCache cache = cache_.fork();  // all of it or nothing
+    for (std::int64_t l = 0; l < partial_.layer; ++l) cache.at(0, l).frozen_to_int8();
+    cache_ = std::move(cache);
     int8_ = true;
-    for (std::int64_t l = 0; l < partial_.layer; ++l) cache_.at(0, l).frozen_to_int8();
   }
   bool is_int8() const { return int8_; }
 
@@ -105,7 +108,7 @@ class Document {
   /// More tokens behind those it has: what was asked and answered, say, for the next question to
   /// select from. Throws as read does, and then is as it was.
   void extend(const at::Tensor& ids, const PrefillOptions& options = {}) {  // [T] int64
-    check_total(tokens() + ids.numel(), max_total_tokens_);
+    check_total(tokens(), ids.numel(), max_total_tokens_);
     KvCache cache = cache_.fork();
     PartialPrefill partial = lm_->extend(partial_, ids, {ids.numel()}, cache, options);
     for (std::int64_t l = 0; l <= partial_.layer; ++l)
@@ -141,7 +144,8 @@ class Document {
                             cache.at(static_cast<std::int64_t>(b), 0).rows() == 0,
                         "promptdistill: a question must start from an empty cache, row ", b,
                         " is not");
-      check_total(tokens() + lengths[b] + options.max_new_tokens.value_or(cache.room()),
+      check_total(tokens(), lengths[b], max_total_tokens_);
+      check_total(tokens() + lengths[b], options.max_new_tokens.value_or(cache.room()),
                   max_total_tokens_);
       rows.push_back(cache_.fork(cache.room()));
       row_ids.push_back(partial_.ids);
@@ -167,21 +171,16 @@ class Document {
                      const Policy& policy = {},
                      const GenerateOptions& options = {}) const {
     detail::check_request(question, options);
-    Sampler{options.sampling};  // throws on a setting that breaks its rule, before the work
-    const auto start = detail::Clock::now();
-    PrefillOptions prefill_options = options.prefill;
-    if (!prefill_options.max_new_tokens) prefill_options.max_new_tokens = options.max_new_tokens;
-    PrefillResult prefilled =
-        prefill(at::tensor(question, at::kLong), {static_cast<std::int64_t>(question.size())},
-                cache, policy, prefill_options);
-    const double seconds = detail::seconds_since(start);
     const at::Tensor own = partial_.ids.to(at::kCPU).contiguous();
     std::vector<std::int64_t> prompt(own.const_data_ptr<std::int64_t>(),
                                      own.const_data_ptr<std::int64_t>() + own.numel());
     prompt.insert(prompt.end(), question.begin(), question.end());
-    GenerateResult result = generate_from(*lm_, prompt, std::move(prefilled), cache, options);
-    result.prefill_seconds += seconds;
-    return result;
+    return generate_after(
+        [&] {
+          return prefill(at::tensor(question, at::kLong), {std::ssize(question)}, cache, policy,
+                         options.prefill_with_room());
+        },
+        *lm_, prompt, cache, options);
   }
 
   /// A safetensors file that load maps: written beside `path`, synced and renamed, with a checksum.
@@ -311,11 +310,15 @@ class Document {
         partial_{{}, TokenFrame({}, at::zeros({1}, at::kLong), {0, 1}), 0, {}, false},
         cache_(lm.make_cache()) {}
 
-  static void check_total(std::int64_t tokens, std::int64_t most) {
-    TORCH_CHECK_VALUE(tokens <= most,
+  /// `tokens` are at most `most` already.
+  static void check_total(std::int64_t tokens, std::int64_t more, std::int64_t most) {
+    TORCH_CHECK_VALUE(more >= 0,
+                      "promptdistill: the number of tokens that follow must not be negative, got ",
+                      more);
+    TORCH_CHECK_VALUE(more <= most - tokens,
                       "promptdistill: a document, what follows it and the answer must stay within "
                       "the max_total_tokens of ",
-                      most, " that it was read for, got ", tokens);
+                      most, " that it was read for, got ", more, " behind ", tokens);
   }
   static std::string name_of(const char* what, std::int64_t layer) {
     return "layers." + std::to_string(layer) + "." + what;

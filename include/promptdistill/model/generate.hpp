@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <set>
 #include <string>
 #include <utility>
@@ -36,6 +37,13 @@ struct GenerateOptions {
   /// cuda::decode_graph. CausalLm::append runs them where there is none, where it makes none, and
   /// where a cache policy may evict after every token.
   std::function<DecodeStep(const CausalLm&, KvCache&)> decode_with;
+
+  /// `prefill` for a prompt that max_new_tokens follow, unless it says otherwise itself.
+  PrefillOptions prefill_with_room() const {
+    PrefillOptions options = prefill;
+    if (!options.max_new_tokens) options.max_new_tokens = max_new_tokens;
+    return options;
+  }
 };
 
 enum class StopReason { kStopToken, kMaxNewTokens, kContext, kCaller };
@@ -123,6 +131,25 @@ GenerateResult generate_from(const CausalLm& lm,
   return result;
 }
 
+/// generate_from what `prefill` returns, a call that fills `cache` and is timed as part of it.
+/// Throws what the call and the sampler throw; the sampler's settings are checked before the call.
+template <class Prefill, CachePolicy Eviction = KeepCache>
+GenerateResult generate_after(Prefill&& prefill,
+                              const CausalLm& lm,
+                              const std::vector<std::int64_t>& prompt,
+                              KvCache& cache,
+                              const GenerateOptions& options = {},
+                              Eviction&& eviction = {}) {
+  detail::check_request(prompt, options);
+  Sampler{options.sampling};
+  const auto start = detail::Clock::now();
+  PrefillResult prefilled = prefill();
+  const double seconds = detail::seconds_since(start);
+  GenerateResult result = generate_from(lm, prompt, std::move(prefilled), cache, options, eviction);
+  result.prefill_seconds += seconds;
+  return result;
+}
+
 /// Answers one prompt: prefill and generate_from. Throws what prefill and the sampler throw.
 template <DistillPolicy Policy = NoDistill, CachePolicy Eviction = KeepCache>
 GenerateResult generate(const CausalLm& lm,
@@ -131,18 +158,12 @@ GenerateResult generate(const CausalLm& lm,
                         const Policy& policy = {},
                         const GenerateOptions& options = {},
                         Eviction&& eviction = {}) {
-  detail::check_request(prompt, options);
-  Sampler{options.sampling};  // throws on a setting that breaks its rule, before the work
-  const auto start = detail::Clock::now();
-  PrefillOptions prefill = options.prefill;
-  if (!prefill.max_new_tokens) prefill.max_new_tokens = options.max_new_tokens;
-  PrefillResult prefilled =
-      lm.prefill(at::tensor(prompt, at::kLong), {static_cast<std::int64_t>(prompt.size())}, cache,
-                 policy, prefill, eviction);
-  const double prefill_seconds = detail::seconds_since(start);
-  GenerateResult result = generate_from(lm, prompt, std::move(prefilled), cache, options, eviction);
-  result.prefill_seconds += prefill_seconds;
-  return result;
+  return generate_after(
+      [&] {
+        return lm.prefill(at::tensor(prompt, at::kLong), {std::ssize(prompt)}, cache, policy,
+                          options.prefill_with_room(), eviction);
+      },
+      lm, prompt, cache, options, eviction);
 }
 
 }  // namespace promptdistill

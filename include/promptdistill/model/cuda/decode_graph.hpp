@@ -81,7 +81,7 @@ class DecodeGraph {
     TORCH_CHECK_VALUE(cache_.next_position(0) < lm_.config.context(),
                       "promptdistill: a prompt must fit the model's context of ",
                       lm_.config.context(), " tokens");
-    if (!has_room()) {
+    if (cache_.frozen_bytes() > 0 || !has_room()) {  // another document's may have come since
       graph_.reset();
       return lm_.logits(lm_.append(at::tensor({token}, at::kLong), {1}, cache_))[0];
     }
