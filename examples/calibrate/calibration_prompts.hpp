@@ -14,6 +14,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "examples/common/planted_prompt.hpp"
@@ -120,6 +121,12 @@ inline constexpr std::array<CalibrationKind, 8> kCalibrationKinds{{
       "DELTA-RUST"}},
 }};
 
+/// What follows a question. Users' instructions can be longer than what scores.
+inline constexpr std::array<const char*, 3> kCalibrationEndings{
+    "", " Be brief.",
+    " Use nothing but what is written above, reply with one short sentence, and leave out every "
+    "introduction and explanation."};
+
 }  // namespace detail
 
 /// Words that a tokenizer has in one piece: at least four small letters after a space. Throws
@@ -173,8 +180,9 @@ inline std::string synthetic_document(FactForm form,
 /// The planters that calibration draws from: one per form.
 using FormPlanters = std::array<std::shared_ptr<const PromptPlanter>, 3>;
 
-/// Prompts with one fact each: kinds, forms and wordings in turn, each form with both wordings and
-/// every kind, depths spread evenly. Another seed draws other subjects, answers and places.
+/// Prompts with one fact each: kinds, forms, wordings and endings in turn, each form with both
+/// wordings and every kind, depths spread evenly. Another seed draws other subjects, answers and
+/// places.
 struct CalibrationSet {
   std::vector<std::int64_t> lengths;
   std::int64_t per_length = 12, max_new_tokens = 32;
@@ -195,6 +203,7 @@ inline Task calibration_task(FormPlanters planters, const CalibrationSet& set) {
     // 24 turns meet six pairs of form and wording with four kinds each, the next 24 the others.
     const auto form = set.prose ? FactForm::kProse : static_cast<FactForm>(turn % 3);
     const bool paraphrased = turn / 3 % 2 == 1;
+    const char* const ending = detail::kCalibrationEndings[(turn + turn / 6) % 3];
     const detail::CalibrationKind& kind = detail::kCalibrationKinds[(turn + turn / 24) % 8];
     std::seed_seq sequence{set.seed, static_cast<std::uint64_t>(index)};
     std::mt19937_64 random(sequence);
@@ -215,9 +224,9 @@ inline Task calibration_task(FormPlanters planters, const CalibrationSet& set) {
       needle.before = "";
       needle.after = "\n";
     }
-    PlantedPrompt prompt = planter.plant(
-        length, start, {needle},
-        fmt::format(fmt::runtime(paraphrased ? kind.paraphrase : kind.question), subject), true);
+    const std::string question =
+        fmt::format(fmt::runtime(paraphrased ? kind.paraphrase : kind.question), subject);
+    PlantedPrompt prompt = planter.plant(length, start, {needle}, question + ending, true);
     Sample sample;
     sample.id = fmt::format("{}-{}", set.seed, index);
     sample.ids = std::move(prompt.ids);
@@ -225,8 +234,13 @@ inline Task calibration_task(FormPlanters planters, const CalibrationSet& set) {
     sample.references = {answer};
     sample.expected = fmt::format(fmt::runtime(kind.prose), subject, answer);
     sample.max_new_tokens = set.max_new_tokens;
-    sample.about = {{"length", length},        {"depth", 100 * depth},       {"kind", kind.name},
-                    {"form", form_name(form)}, {"paraphrased", paraphrased}, {"seed", set.seed}};
+    sample.about = {{"length", length},
+                    {"depth", 100 * depth},
+                    {"kind", kind.name},
+                    {"form", form_name(form)},
+                    {"paraphrased", paraphrased},
+                    {"seed", set.seed},
+                    {"ending", std::string_view(ending).size()}};
     return sample;
   };
   task.score = [](const Sample& sample, const std::string& reply) {

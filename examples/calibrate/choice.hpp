@@ -47,10 +47,15 @@ inline Tried measured(Candidate candidate,
           losses.empty() ? 0 : mean_of(losses)};
 }
 
-/// The fastest on paper that loses at most `max_loss` of the score, on the whole and at the longest
-/// length. Throws std::runtime_error where none does, or where full attention's own score of `full`
-/// says too little: below 0.1 there is nothing to lose.
-inline const Tried& choose(const std::vector<Tried>& tried, double full, double max_loss) {
+/// What a schedule must not fall short of, shares of 1.
+struct ChoiceRule {
+  double max_loss = 0.02;    // of the score, on the whole and at the longest length
+  double min_recall = 0.97;  // of the facts' tokens: replies of few prompts are too noisy to tell
+};
+
+/// The fastest on paper that keeps the rule. Throws std::runtime_error where none does, or where
+/// full attention's own score of `full` says too little: below 0.1 there is nothing to lose.
+inline const Tried& choose(const std::vector<Tried>& tried, double full, const ChoiceRule& rule) {
   if (tried.empty())
     throw std::runtime_error("no schedule is faster than full attention on paper: nothing written");
   if (full < 0.1) {
@@ -60,18 +65,21 @@ inline const Tried& choose(const std::vector<Tried>& tried, double full, double 
         100 * full));
   }
   const Tried* best = nullptr;
-  double least = 1;
+  double least = 1, most = 0;
   for (const Tried& each : tried) {
-    const double loss = std::max(-each.result.against_full->mean, -each.longest);
+    const double loss = std::max(-each.result.against_full->mean, -each.longest),
+                 recall = each.result.recall.value_or(1);
     least = std::min(least, loss);
-    if (loss > max_loss + 1e-9) continue;
+    most = std::max(most, recall);
+    if (loss > rule.max_loss + 1e-9 || recall < rule.min_recall - 1e-9) continue;
     if (best == nullptr || each.candidate.speed_up > best->candidate.speed_up) best = &each;
   }
   if (best == nullptr) {
     throw std::runtime_error(fmt::format(
-        "every schedule loses more than {:.1f} points of right replies, the best one {:.1f}: "
-        "nothing written; --max-loss allows more, --test-prompts measures finer",
-        100 * max_loss, 100 * least));
+        "every schedule loses more than {:.1f} points of right replies (the best one {:.1f}) or "
+        "keeps less than {:.1f} % of the facts (the best one {:.1f}): nothing written; --max-loss "
+        "and --min-recall allow more, --test-prompts measures finer",
+        100 * rule.max_loss, 100 * least, 100 * rule.min_recall, 100 * most));
   }
   return *best;
 }

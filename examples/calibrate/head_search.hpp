@@ -19,6 +19,9 @@
 
 namespace promptdistill::examples {
 
+/// What every schedule keeps beside its budgets: the attention sink and the question.
+inline constexpr std::int64_t kProtectFirst = 4, kProtectLast = 64;
+
 /// The attention that every head of every layer pays to each token, of one prompt.
 struct PromptScores {
   std::int64_t tokens = 0;
@@ -45,14 +48,17 @@ inline PromptScores score_prompt(const CausalLm& lm,
   return out;
 }
 
-/// Scores of heads [R, T], smoothed as Pooled does.
-inline at::Tensor smoothed(const at::Tensor& scores, std::int64_t pool) {
+/// Scores of heads [R, T - W], smoothed as Pooled does, of the tokens that a budget is spent on at
+/// the end: all but the last kProtectLast of T.
+inline at::Tensor smoothed(const at::Tensor& scores, std::int64_t pool, std::int64_t tokens) {
   const at::Tensor wide = scores.to(at::kFloat);
-  return pool == 1 ? wide : at::avg_pool1d(wide.unsqueeze(0), pool, 1, pool / 2).squeeze(0);
+  const at::Tensor smooth =
+      pool == 1 ? wide : at::avg_pool1d(wide.unsqueeze(0), pool, 1, pool / 2).squeeze(0);
+  return smooth.narrow(1, 0, std::min(smooth.size(1), tokens - kProtectLast));
 }
 
 /// How many tokens each row ranks above each of the needle's. A budget keeps the token if it is
-/// larger; tokens of the window, behind the scores' end, always stay.
+/// larger; tokens behind the scores' end always stay.
 inline at::Tensor ranks_of(const at::Tensor& scores, const TokenRange& needle) {  // [R, N] int64
   std::vector<at::Tensor> ranks;
   for (std::int64_t at = needle.begin; at < needle.end; ++at)
@@ -146,7 +152,7 @@ std::vector<ScoringResult> search_heads(const std::vector<PromptScores>& prompts
         step(done++, windows.size() * pools.size() * static_cast<std::size_t>(layers - 1));
         std::vector<at::Tensor> smooth;
         for (const PromptScores& prompt : prompts)
-          smooth.push_back(smoothed(prompt.by_window[w][layer], pool));
+          smooth.push_back(smoothed(prompt.by_window[w][layer], pool, prompt.tokens));
         result.layers.push_back(best_heads(smooth, needles));
       }
       results.push_back(std::move(result));

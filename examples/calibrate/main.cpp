@@ -54,7 +54,8 @@ constexpr const char* kFooter = R"(Examples:
 
 Facts are hidden in made-up prose, lists and code, or in --data. First every head of every layer is
 asked how well it finds them; then the schedules that promise most for their time answer other
-prompts beside full attention. The fastest that loses no more than --max-loss becomes the profile.
+prompts beside full attention. The fastest that loses no more than --max-loss and keeps
+--min-recall of the facts becomes the profile.
 
 Exit codes: 0 done, 1 failure, 2 bad usage, 130 stopped by Ctrl-C; the same command then goes on.)";
 
@@ -62,7 +63,7 @@ struct CalibrateFlags {
   fs::path model_dir, data, output, work;
   std::vector<std::int64_t> lengths{1024, 2048, 4096, 7700};
   std::int64_t search_prompts = 8, test_prompts = 12;
-  double max_loss = 2;
+  double max_loss = 2, min_recall = 97;
   std::uint64_t seed = 1;
   ex::ModelFlags model;
 
@@ -96,6 +97,13 @@ struct CalibrateFlags {
         ->check(CLI::Range(0.0, 100.0))
         ->capture_default_str()
         ->group("Choice");
+    app.add_option(
+           "--min-recall", min_recall,
+           "per cent of the facts' tokens that the profile must keep, which tells more of few "
+           "prompts than their replies do")
+        ->check(CLI::Range(0.0, 100.0))
+        ->capture_default_str()
+        ->group("Choice");
     model.add_to(app);
     app.add_option("--output", output,
                    std::string("the profile (default: MODEL_DIR/") + ex::kProfileName +
@@ -114,7 +122,7 @@ struct CalibrateFlags {
   }
 };
 
-constexpr std::int64_t kWindows[] = {8, 16, 32}, kPools[] = {5, 15, 31};
+constexpr std::int64_t kWindows[] = {16, 32, 64}, kPools[] = {5, 15, 31};
 
 /// Planters of each form over made-up text, or over one half of that of --data.
 ex::FormPlanters planters_of(const CalibrateFlags& flags,
@@ -292,6 +300,9 @@ void run(CalibrateFlags flags) {
                       {"search_prompts", flags.search_prompts},
                       {"test_prompts", flags.test_prompts},
                       {"seed", flags.seed},
+                      {"windows", windows},
+                      {"protect_first", ex::kProtectFirst},
+                      {"protect_last", ex::kProtectLast},
                       {"data", flags.data.empty() ? "made-up text" : flags.data.string()},
                       {"dtype", ex::dtype_name(lm.dtype())},
                       {"device", lm.device().str()}};
@@ -367,7 +378,8 @@ void run(CalibrateFlags flags) {
           .string();
   fmt::print("{}, {}, {} prompts of {} to {} tokens\n{}", name, ex::dtype_name(lm.dtype()),
              test.size, flags.lengths.front(), flags.lengths.back(), table.text());
-  const ex::Tried& best = ex::choose(tried, full.score.mean, flags.max_loss / 100);
+  const ex::Tried& best =
+      ex::choose(tried, full.score.mean, {flags.max_loss / 100, flags.min_recall / 100});
 
   json profile = ex::to_json(best.candidate.options);
   profile["version"] = pd::Profile::kVersion;
@@ -380,6 +392,7 @@ void run(CalibrateFlags flags) {
                          {"machine", ex::describe_machine(lm.device())},
                          {"seconds", spent},
                          {"max_loss", flags.max_loss},
+                         {"min_recall", flags.min_recall},
                          {"full_attention", full.score.mean},
                          {"this", to_json(best)}};
   for (const ex::Tried& each : tried) profile["evidence"]["front"].push_back(to_json(each));

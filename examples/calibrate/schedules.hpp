@@ -98,7 +98,6 @@ inline std::vector<Candidate> candidate_schedules(const ModelConfig& config,
                                                   at::ScalarType dtype,
                                                   std::int64_t longest,
                                                   const std::vector<ScoringResult>& results) {
-  static constexpr std::int64_t kProtectFirst = 4;
   const std::vector<std::int64_t> budgets{2048, 1024, 512, 256, 128};
   const std::vector<std::vector<double>> targets{
       {1.4, 1.7, 2.0, 2.5}, {1.7, 2.0, 2.5, 3.0}, {2.0, 2.5, 3.0, 3.5}};  // by stages
@@ -121,6 +120,7 @@ inline std::vector<Candidate> candidate_schedules(const ModelConfig& config,
           options.window = result.scoring.window;
           options.pool = result.scoring.pool;
           options.protect_first = kProtectFirst;
+          options.protect_last = kProtectLast;
           options.truncated_stages = kTruncateAll;
           for (std::size_t s = 0; s < stages; ++s) {
             options.stages.push_back({at[s], Count{kept[s]}});

@@ -4,7 +4,7 @@
 #
 # The runs behind README's tables of answers, on SmolLM2-135M-Instruct:
 #
-#   examples/evaluate/published.sh EVALUATE MODEL_DIR OUT facts|layers|position|retained|ruler [flags]
+#   examples/evaluate/published.sh EVALUATE MODEL_DIR OUT facts|layers|position|retained|ruler|news|zh [flags]
 #
 # EVALUATE is promptdistill-evaluate. Flags go to it, as --part 1/2 for two processes (OMP_NUM_THREADS=1 each) whose
 # results.jsonl are then put together. Hours on two cores; a stopped run goes on.
@@ -16,8 +16,11 @@ fi
 evaluate=$1 model=$2 out=$3 table=$4
 shift 4
 
-scoring=scorer=window,pool=31,protect_first=4 # as promptdistill-calibrate found them, with its heads
+# As promptdistill-calibrate found them, with its heads, before it asked questions that are longer than a window of 16,
+scoring=scorer=window,pool=31,protect_first=4
 one=heads=14:3 late=heads=18:7,8 two='heads=14:3;18:7,8' three='heads=7:5,7;17:3;18:7,8'
+# and since. Rivals get as many cache rows and may score by as many queries as stay at the end.
+asking=scorer=window,window=32,protect_first=4,protect_last=64
 
 # What stands side by side at a budget: the paper's scorer at its best layer, calibrated schedules of one to three
 # stages, rivals with as many cache rows: the budget, a window of 16 and 4 protected tokens.
@@ -30,6 +33,15 @@ methods_at() {
     "promptdistill:stages=7:$first,17:$second,18:$budget,truncate=all,$scoring,$three" \
     "gemfilter-improved:layer=20,tokens=$rows" "snapkv:capacity=$rows" "streamingllm:recent=$((rows - 4))" \
     "fastkv:layer=15,capacity=$rows"
+}
+
+# The same at 512 tokens since calibration knows of longer questions.
+methods_asking() {
+  printf '%s\n' promptdistill:stages=20:579,truncate=all \
+    "promptdistill:stages=17:512,truncate=all,$asking,heads=17:0,3,pool=15" \
+    "promptdistill:stages=14:512,truncate=all,$asking,heads=14:3,pool=31" \
+    "promptdistill:stages=7:2048,17:1024,23:512,truncate=all,$asking,heads=7:3,7;17:0,3;23:1,2,pool=31" \
+    gemfilter-improved:layer=20,tokens=580 snapkv:capacity=580,window=64
 }
 
 run() { # the task and its prompts, with the methods on stdin
@@ -51,8 +63,15 @@ case $table in
     ;;
   ruler) # 100 prompts of each of four tasks
     for task in single multikey multivalue multiquery; do
-      methods_at 512 2048 1024 | (out=$out/$task && run --task "ruler:$task" --lengths 4096 --depths 10 --repeats 10 "$@")
+      { methods_asking && printf '%s\n' streamingllm:recent=576 fastkv:layer=15,capacity=580,window=64; } |
+        (out=$out/$task && run --task "ruler:$task" --lengths 4096 --depths 10 --repeats 10 "$@")
     done
+    ;;
+  news) # LongBench's multi_news: --data FOLDER
+    methods_asking | run --task longbench:multi_news --limit 60 "$@"
+    ;;
+  zh) # a smoke test of another language and metric: --data FOLDER
+    methods_asking | run --task longbench:passage_retrieval_zh --limit 10 "$@"
     ;;
   layers) # the paper's scorer: layer x k
     "$evaluate" "$model" --out "$out" --profile none --task facts --seed 2 --lengths 4096 --depths 10 --repeats 4 \

@@ -11,6 +11,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "examples/calibrate/calibration_prompts.hpp"
@@ -70,6 +71,44 @@ TEST_CASE("a head's recall is what a stage with it alone keeps", "[examples]") {
           inside += (at >= 30 && at < 41) || (at >= 70 && at < 75);
         CHECK(recall[s][layer][head].item<float>() == Approx(inside / 16.0));
       }
+    }
+  }
+}
+
+TEST_CASE("a head is searched by what a stage with it and a protected end keeps", "[examples]") {
+  const CausalLm lm = tiny("tiny-llama3rope", at::kFloat);
+  std::mt19937_64 random(13);
+  ex::Sample sample;
+  sample.ids = random_ids(random, 150, lm.config.vocab_size);
+  sample.needles = {{30, 41}};
+  const std::vector<std::int64_t> windows{8, 70};
+  const ex::PromptScores scores = ex::score_prompt(lm, sample, windows);
+  for (std::size_t w = 0; w < windows.size(); ++w) {
+    for (std::int64_t head = 0; head < lm.config.num_attention_heads; ++head) {
+      INFO("window " << windows[w] << ", head " << head);
+      DistillOptions options;
+      options.stages = {{2, Count{20}}};
+      options.scorer = ScorerKind::kWindow;
+      options.window = windows[w];
+      options.pool = 15;
+      options.heads[2] = {head};
+      options.protect_last = ex::kProtectLast;
+      KvCache cache = lm.make_cache();
+      const PrefillResult result =
+          lm.prefill(tensor_of(sample.ids), {150}, cache, make_distiller(options));
+      const at::Tensor smooth = ex::smoothed(scores.by_window[w][2], 15, scores.tokens)[head];
+      REQUIRE(smooth.numel() == 150 - std::max(windows[w], ex::kProtectLast));
+      const Ids kept = ids_of(result.stages.front().kept_positions);
+      CHECK(std::ssize(kept) == 20 + 150 - smooth.numel());
+      // Scores are kept in bfloat16: what is kept is no lower than what is not, but for rounding.
+      float lowest = 1e9F, highest = 0;
+      for (std::int64_t t = 0; t < smooth.numel(); ++t) {
+        const float score = smooth[t].item<float>();
+        const bool stays = std::binary_search(kept.begin(), kept.end(), t);
+        lowest = stays ? std::min(lowest, score) : lowest;
+        highest = stays ? highest : std::max(highest, score);
+      }
+      CHECK(lowest > highest * 0.98F);
     }
   }
 }
@@ -139,15 +178,26 @@ TEST_CASE("the fastest schedule that loses little becomes the profile, or none d
   };
   const std::vector<ex::Tried> some{tried(1.5, 0.01, 0), tried(2, -0.02, -0.02), tried(3, 0, -0.08),
                                     tried(4, -0.05, 0)};
-  CHECK(ex::choose(some, 0.5, 0.02).candidate.speed_up == 2);
-  CHECK(ex::choose(some, 0.5, 0).candidate.speed_up == 1.5);
-  CHECK(ex::choose(some, 0.5, 0.05).candidate.speed_up == 4);
+  CHECK(ex::choose(some, 0.5, {0.02, 0}).candidate.speed_up == 2);
+  CHECK(ex::choose(some, 0.5, {0, 0}).candidate.speed_up == 1.5);
+  CHECK(ex::choose(some, 0.5, {0.05, 0}).candidate.speed_up == 4);
   const std::vector<ex::Tried> poor{tried(2, -0.3, -0.1), tried(3, -0.4, -0.5)};
-  CHECK(message_of<std::runtime_error>([&] { ex::choose(poor, 0.5, 0.1); }).find("30.0") !=
-        std::string::npos);
-  CHECK(message_of<std::runtime_error>([&] { ex::choose(some, 0.05, 1); }).find("chat template") !=
-        std::string::npos);
-  CHECK_THROWS_AS(ex::choose({}, 0.5, 1), std::runtime_error);
+  CHECK(message_of<std::runtime_error>([&] {
+          ex::choose(poor, 0.5, {0.1, 0});
+        }).find("30.0") != std::string::npos);
+  CHECK(message_of<std::runtime_error>([&] {
+          ex::choose(some, 0.05, {1, 0});
+        }).find("chat template") != std::string::npos);
+  CHECK_THROWS_AS(ex::choose({}, 0.5, {1, 0}), std::runtime_error);
+
+  std::vector<ex::Tried> cut = some;  // as few prompts answered as many, but facts were cut
+  cut[1].result.recall = 0.9;
+  CHECK(ex::choose(cut, 0.5, {0.02, 0.9}).candidate.speed_up == 2);
+  CHECK(ex::choose(cut, 0.5, {0.02, 0.97}).candidate.speed_up == 1.5);
+  for (ex::Tried& each : cut) each.result.recall = 0.9;
+  CHECK(message_of<std::runtime_error>([&] { ex::choose(cut, 0.5, {}); })
+            .find("97.0 % of the facts "
+                  "(the best one 90.0)") != std::string::npos);
 
   // What is measured is of samples that both answered.
   std::vector<ex::ReplyRecord> records;
@@ -189,6 +239,7 @@ TEST_CASE("calibration hides what evaluation never asks", "[examples][real]") {
   const ex::Task other = ex::calibration_task(planters, {{500, 700}, 24, 32, 3, 1});
   REQUIRE(task.size == 48);
   std::set<std::string> seen, depths, expected;
+  std::set<std::pair<std::size_t, std::size_t>> endings;  // half of the depths, length in bytes
   for (std::size_t i = 0; i < task.size; ++i) {
     const ex::Sample sample = task.make(i), again = task.make(i);
     CHECK(sample.ids == again.ids);
@@ -209,9 +260,11 @@ TEST_CASE("calibration hides what evaluation never asks", "[examples][real]") {
     }
     seen.insert(sample.about.at("kind").get<std::string>() + sample.about.at("form").dump() +
                 sample.about.at("paraphrased").dump());
+    endings.insert({i % 24 / 12, sample.about.at("ending").get<std::size_t>()});
     depths.insert(std::to_string(at.begin * 10 / std::ssize(sample.ids)));
   }
   CHECK(seen.size() == 24);  // 4 kinds, 3 forms, 2 wordings
+  CHECK(endings.size() == 6);
   // The other half of the facts, in what is asked about and in what is answered.
   std::set<std::string> of_others;
   for (std::size_t i = 0; i < other.size; ++i) of_others.insert(other.make(i).expected);
@@ -251,7 +304,7 @@ TEST_CASE("calibrate writes a profile that the programs use, and goes on where i
   const Shell shell;
   const std::string command = "promptdistill-calibrate " + model->string() +
                               " --lengths 400 --search-prompts 2 --test-prompts 4 --max-loss 100 "
-                              "--output found.json ";
+                              "--min-recall 0 --output found.json ";
   const ProgramRun ran = shell(command);
   INFO(ran.err);
   REQUIRE(ran.code == 0);
@@ -261,6 +314,7 @@ TEST_CASE("calibrate writes a profile that the programs use, and goes on where i
   CHECK(profile.longest_prompt == 400);
   CHECK(!profile.options.stages.empty());
   CHECK(profile.options.protect_first == 4);
+  CHECK(profile.options.protect_last == 64);
   const json front = profile.evidence.at("front");
   CHECK(front.size() >= 2);  // short prompts leave little to gain
   for (const json& each : front) CHECK(each.at("samples") == 4);

@@ -57,11 +57,14 @@ TEST_CASE("evaluate shares layers without changing a reply, and goes on where it
   const auto model = real_model();
   if (!model) return;
   const Shell shell;
+  json profile =
+      json::parse(read_bytes(PROMPTDISTILL_PROFILES "/smollm2-135m-instruct-calibrated.json"));
+  profile["stages"] = "7:200,17:100,23:50";  // for short prompts
+  shell.write("profile.json", profile.dump());
   const std::string command =
       "promptdistill-evaluate " + model->string() +
       " --task facts --lengths 300,400 --depths 2 --max-new-tokens 6 --dtype float32 "
-      "--profile " PROMPTDISTILL_PROFILES
-      "/smollm2-135m-instruct-calibrated.json --method snapkv:capacity=96 "
+      "--profile profile.json --method snapkv:capacity=96 "
       "--method h2o:heavy=40,recent=24 --method streamingllm:recent=60 "
       "--method fastkv:layer=15,rate=0.3,capacity=64 --method gemfilter:layer=13,tokens=64 "
       "--method gemfilter-improved:layer=13,tokens=64 --sweep layer=14,20 "
