@@ -98,17 +98,17 @@ struct AskFlags {
   void check() const {
     if (json_file) check_writable(*json_file);
     if (!document && !state) throw UsageError("--document or --state must say what to ask");
-    if (!document && !std::filesystem::exists(*state))
+    const bool loads = state && std::filesystem::exists(*state);
+    if (!document && !loads)
       throw UsageError("--state " + *state + " is not there yet: give --document to write it");
-    if (state && !std::filesystem::exists(*state)) check_writable(*state);
+    if (state && !loads) check_writable(*state);
     if (questions_file && !questions.empty())
       throw UsageError("--questions or questions on the command line, not both");
     if (document == "-" && (questions_file == "-" || (questions.empty() && !questions_file)))
       throw UsageError("standard input cannot be both the document and the questions");
     if ((system || date) && no_chat)
       throw UsageError("--system and --date do not go with --no-chat");
-    const bool read = !state || !std::filesystem::exists(*state);
-    if (read && max_new_tokens >= room.value_or(kRoom))
+    if (!loads && max_new_tokens >= room.value_or(kRoom))
       throw UsageError(
           fmt::format("--room {} must hold a question and the {} tokens of --max-new-tokens",
                       room.value_or(kRoom), max_new_tokens));

@@ -57,11 +57,16 @@ inline std::int64_t scoring_tail(const DistillOptions& options) {
   return (has_window(options.scorer) ? options.window : 1) + options.skip_last;
 }
 
+/// Throws c10::ValueError on a number of protected tokens below 0.
+inline TopK make_selector(const DistillOptions& options) {
+  return TopK(options.protect_first, options.protect_last);
+}
+
 /// Throws c10::ValueError on a setting that breaks its rule; without stages the result keeps every
 /// token.
 inline AnyDistiller make_distiller(const DistillOptions& options) {
   Schedule schedule(options.stages, options.truncated_stages);
-  const TopK selector(options.protect_first, options.protect_last);
+  const TopK selector = make_selector(options);
   const auto assemble = [&](auto raw) -> AnyDistiller {
     return Distiller(
         schedule,

@@ -13,6 +13,7 @@
 #include "tests/device.hpp"
 #include "tests/golden/golden_method.hpp"
 #include "tests/io/files.hpp"
+#include "tests/io/tiny_lm.hpp"
 
 namespace promptdistill::test {
 namespace {
@@ -31,18 +32,6 @@ std::vector<Family> families_and_seed_oss() {
   std::vector<Family> families = known_families();
   families.push_back({.model_type = "seed_oss", .qkv_bias = true, .o_bias = false});
   return families;
-}
-
-fs::path family_file(const std::string& name) { return golden_dir() / "families" / name; }
-
-/// Puts config and weights together: several configs may share one file of weights.
-void assemble(const std::string& name, const fs::path& folder) {
-  const nlohmann::json golden = read_golden("families/" + name + ".json");
-  for (const fs::path& from :
-       {family_file(golden.at("weights").get<std::string>()), family_file(name)}) {
-    for (const auto& file : fs::directory_iterator(from))
-      fs::copy(file.path(), folder / file.path().filename(), fs::copy_options::overwrite_existing);
-  }
 }
 
 CausalLm load(const fs::path& folder, std::optional<at::ScalarType> dtype) {
@@ -117,7 +106,7 @@ TEST_CASE("every family equals the oracle and transformers, in full and distille
   for (const std::string& name : kVariants) {
     INFO(name);
     const TempDir folder;
-    assemble(name, folder.path());
+    assemble_family(name, folder.path());
     const CausalLm lm = load(folder.path(), at::kFloat), narrow = load(folder.path(), {});
     REQUIRE(narrow.dtype() == at::kBFloat16);
     const nlohmann::json golden = read_golden("families/" + name + ".json");
@@ -148,7 +137,7 @@ TEST_CASE("rows of a batch choose their rotary factors each by its own length", 
   for (const std::string& name : {std::string("phi3"), std::string("llama-dynamic")}) {
     INFO(name);
     const TempDir folder;
-    assemble(name, folder.path());
+    assemble_family(name, folder.path());
     const CausalLm lm = load(folder.path(), at::kFloat);
     const nlohmann::json cases = read_golden("families/" + name + ".json").at("cases");
     const auto longer = cases.at(0).at("ids").get<Ids>();
@@ -178,7 +167,7 @@ TEST_CASE("rows of a batch choose their rotary factors each by its own length", 
 
 TEST_CASE("a request cannot outgrow the rotary factors chosen for it", "[golden]") {
   const TempDir folder;
-  assemble("phi3", folder.path());
+  assemble_family("phi3", folder.path());
   const CausalLm lm = load(folder.path(), at::kFloat);
   const Ids ids = read_golden("families/phi3.json").at("cases").at(0).at("ids").get<Ids>();
   KvCache cache = lm.make_cache();
@@ -196,7 +185,7 @@ TEST_CASE("a request cannot outgrow the rotary factors chosen for it", "[golden]
 
 TEST_CASE("a family is added by saying what sets it apart", "[golden]") {
   const TempDir folder;
-  assemble("seed_oss", folder.path());
+  assemble_family("seed_oss", folder.path());
   CHECK_THROWS_WITH(load_causal_lm(folder.path()),
                     Catch::Matchers::Contains("key model_type has the value \"seed_oss\", which is "
                                               "not supported; supported: llama, mistral"));

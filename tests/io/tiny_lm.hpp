@@ -11,6 +11,8 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <numbers>
 #include <numeric>
 #include <optional>
@@ -36,6 +38,17 @@ inline std::filesystem::path tiny_folder(const std::string& name) {
 /// A checkpoint of another family; llama's variants but the first lack weights of their own.
 inline std::filesystem::path family_folder(const std::string& name) {
   return std::filesystem::path(PROMPTDISTILL_GOLDEN_DIR) / "families" / name;
+}
+
+/// Puts the config and the weights of one together in `folder`.
+inline void assemble_family(const std::string& name, const std::filesystem::path& folder) {
+  std::ifstream file(family_folder(name).string() + ".json");
+  const auto weights = nlohmann::json::parse(file).at("weights").get<std::string>();
+  for (const std::string& from : {weights, name}) {
+    for (const auto& entry : std::filesystem::directory_iterator(family_folder(from)))
+      std::filesystem::copy(entry.path(), folder / entry.path().filename(),
+                            std::filesystem::copy_options::overwrite_existing);
+  }
 }
 
 inline CausalLm tiny(const std::string& name, std::optional<at::ScalarType> dtype = {}) {

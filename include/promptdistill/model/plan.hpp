@@ -20,7 +20,6 @@
 #include "promptdistill/model/model_config.hpp"
 #include "promptdistill/model/model_sizes.hpp"
 #include "promptdistill/options.hpp"
-#include "promptdistill/policy/top_k.hpp"
 
 namespace promptdistill {
 
@@ -300,8 +299,7 @@ inline std::int64_t scoring_queries(const DistillOptions& options, std::int64_t 
 }
 
 inline std::int64_t candidates(const DistillOptions& options, std::int64_t tokens) {
-  return TopK(options.protect_first, options.protect_last)
-      .candidates(tokens, scoring_queries(options, tokens));
+  return make_selector(options).candidates(tokens, scoring_queries(options, tokens));
 }
 
 }  // namespace detail
