@@ -142,7 +142,7 @@ ex::HtmlPage page_of(const Flags& flags,
   const Row &full = rows.front(), &row = rows.back();
   ex::HtmlPage page;
   page.title = "What the model went on with: " + methods.back().name;
-  page.model = flags.model_dir.filename().string();
+  page.model = ex::folder_name(flags.model_dir);
   for (const std::int64_t id : ids) page.tokens.push_back(tokenizer.token_bytes(id));
   for (std::size_t s = 0; s < row.last.stages.size(); ++s) {
     const at::Tensor positions = row.last.stages[s].kept_positions.to(at::kCPU).contiguous();
@@ -181,7 +181,7 @@ void run(const Flags& flags) {
   fmt::print(
       "{}, {}, {}, {} threads; medians of {} runs in turn.\nPlanted at {:g} % of the document: "
       "{}\nAsked at its end: {}\n",
-      flags.model_dir.filename().string(), ex::dtype_name(lm.dtype()), lm.device().str(),
+      ex::folder_name(flags.model_dir), ex::dtype_name(lm.dtype()), lm.device().str(),
       at::get_num_threads(), flags.runs, flags.depth, flags.fact, flags.question);
   std::fflush(stdout);
   ex::catch_interrupts();

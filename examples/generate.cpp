@@ -294,7 +294,7 @@ void run(const Flags& flags) {
   if (flags.html_file) {
     ex::HtmlPage page;
     page.title = "What the model went on with";
-    page.model = flags.model_dir.filename().string();
+    page.model = ex::folder_name(flags.model_dir);
     for (const std::int64_t id : ids) page.tokens.push_back(tokenizer->token_bytes(id));
     for (const pd::StageRecord& stage : result.stages)
       page.stages.push_back({stage.layer, ex::budget_at(settings.method, stage.layer),

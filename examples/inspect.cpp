@@ -259,7 +259,7 @@ void run(const Flags& flags) {
   flags.check();
   const pd::ModelConfig config = pd::ModelConfig::load(flags.model_dir);
   const ex::ModelDescription description = ex::describe(flags.model_dir, config);
-  std::string text = fs::canonical(flags.model_dir).filename().string() + "\n" + description.text();
+  std::string text = ex::folder_name(flags.model_dir) + "\n" + description.text();
   json out{{"model_dir", flags.model_dir.string()},
            {"model", description.data},
            {"version", pd::kVersion}};

@@ -47,6 +47,7 @@ struct BenchModelFlags {
         ->check(CLI::Range(1, 4096))
         ->group(group);
     app.add_option("--seed", seed, "of random weights and of the prompt's random tokens")
+        ->check(CLI::NonNegativeNumber)
         ->capture_default_str()
         ->group(group);
     app.add_option("--ids-file", ids_file,
@@ -86,8 +87,7 @@ struct BenchModelFlags {
 
   std::string name() const {
     if (random) return fmt::format("{}, random weights", *random);
-    const auto folder = model_dir.has_filename() ? model_dir : model_dir.parent_path();
-    return folder.filename().string();
+    return folder_name(model_dir);
   }
 
   /// The first `length` of the prompt's tokens; shorter prompts begin longer ones.

@@ -90,6 +90,7 @@ struct CalibrateFlags {
         ->capture_default_str()
         ->group(group);
     app.add_option("--seed", seed, "of facts and made-up text")
+        ->check(CLI::NonNegativeNumber)
         ->capture_default_str()
         ->group(group);
     app.add_option("--max-loss", max_loss,
@@ -372,10 +373,7 @@ void run(CalibrateFlags flags) {
          fmt::format("{:+.1f}", 100 * each.longest), fmt::format("{:+.3f}", each.nll),
          each.result.recall ? fmt::format("{:.1f} %", 100 * *each.result.recall) : "-"});
   }
-  const std::string name =
-      (flags.model_dir.has_filename() ? flags.model_dir : flags.model_dir.parent_path())
-          .filename()
-          .string();
+  const std::string name = ex::folder_name(flags.model_dir);
   fmt::print("{}, {}, {} prompts of {} to {} tokens\n{}", name, ex::dtype_name(lm.dtype()),
              test.size, flags.lengths.front(), flags.lengths.back(), table.text());
   const ex::Tried& best =

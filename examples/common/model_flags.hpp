@@ -30,6 +30,12 @@ inline std::string dtype_name(at::ScalarType dtype) {
                                   : at::toString(dtype);
 }
 
+/// What a model folder is called, also where it is given as "." or with a slash at its end.
+inline std::string folder_name(const std::filesystem::path& folder) {
+  const std::filesystem::path path = std::filesystem::absolute(folder).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
 /// A floating dtype that models can have, by the name that config.json and --dtype give it.
 inline std::optional<at::ScalarType> dtype_of(const std::string& name) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {

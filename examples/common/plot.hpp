@@ -57,6 +57,21 @@ array colours[7] = [0x000000, 0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7, 0x56B4E9, 
 array marks[7] = [7, 5, 9, 11, 13, 6, 4]
 )";
 
+/// gnuplot's own choice, or a range about the one number there is, which it would warn of.
+inline std::string range_of(const Plot& plot, double Plot::At::*number) {
+  double least = INFINITY, most = -INFINITY;
+  for (const Plot::Curve& curve : plot.curves) {
+    for (const Plot::At& at : curve.points) {
+      least = std::min(least, at.*number);
+      most = std::max(most, at.*number);
+    }
+  }
+  if (least != most) return "[*:*]";
+  return least == 0 ? "[0:1]"
+                    : fmt::format("[{}:{}]", std::min(least / 2, least * 2),
+                                  std::max(least / 2, least * 2));
+}
+
 inline std::string script_of(const Plot& plot) {
   std::string out = "\n";
   for (std::size_t c = 0; c < plot.curves.size(); ++c) {
@@ -76,11 +91,16 @@ inline std::string script_of(const Plot& plot) {
   out +=
       fmt::format("set output {}\nset title {}\nset xlabel {}\nset ylabel {}\n", quoted(plot.file),
                   quoted(plot.title), quoted(plot.x_label), quoted(plot.y_label));
-  out += plot.logarithmic_y ? "set logscale y 2\nset yrange [*:*]\n"  // halves and doubles
-                            : "unset logscale y\nset yrange [0:*]\n";
+  if (plot.logarithmic_y) {
+    out += fmt::format("set logscale y 2\nset yrange {}\n",  // halves and doubles
+                       range_of(plot, &Plot::At::y));
+  } else {
+    out += "unset logscale y\n";
+    out += range_of(plot, &Plot::At::high) == "[0:1]" ? "set yrange [0:1]\n" : "set yrange [0:*]\n";
+  }
   if (plot.ticks.empty()) {
     out += plot.logarithmic_x ? "set logscale x\n" : "unset logscale x\n";
-    out += "set xrange [*:*]\nset xtics autofreq\n";
+    out += fmt::format("set xrange {}\nset xtics autofreq\n", range_of(plot, &Plot::At::x));
   } else {
     const auto [least, most] = std::minmax_element(plot.ticks.begin(), plot.ticks.end());
     out += plot.logarithmic_x

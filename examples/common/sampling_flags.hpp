@@ -22,6 +22,7 @@ struct SamplingFlags {
     app.add_option("--top-p", options.top_p, "1: off")->capture_default_str()->group(group);
     app.add_option("--seed", options.seed,
                    "of the draws at a temperature above 0: the same seed gives the same answer")
+        ->check(CLI::NonNegativeNumber)
         ->capture_default_str()
         ->group(group);
     app.add_option("--repetition-penalty", options.repetition_penalty,

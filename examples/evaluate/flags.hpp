@@ -99,7 +99,10 @@ struct EvaluateFlags {
     app.add_option("--max-new-tokens", max_new_tokens, "longest reply (default: the task's)")
         ->check(at_least(1))
         ->group(group);
-    app.add_option("--seed", grid.seed, "of what is made up")->capture_default_str()->group(group);
+    app.add_option("--seed", grid.seed, "of what is made up")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str()
+        ->group(group);
     methods.add_to(app);
     app.add_option("--sweep", axes,
                    "settings to vary, as layer=8:26:2 budget=64,128,256 window=1,16: every "

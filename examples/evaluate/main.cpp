@@ -24,6 +24,7 @@
 #include "examples/common/json_lines.hpp"
 #include "examples/common/machine.hpp"
 #include "examples/common/model_description.hpp"
+#include "examples/common/model_flags.hpp"
 #include "examples/common/program.hpp"
 #include "examples/common/progress.hpp"
 #include "examples/common/table.hpp"
@@ -140,10 +141,9 @@ void write_report(const ex::EvaluateFlags& flags,
   for (const std::string& name : ex::write_plots(ex::evaluation_plots(results), flags.out, problem))
     pictures.push_back(flags.out / name);
   if (!problem.empty()) fmt::print(stderr, "promptdistill-evaluate: {}\n", problem);
-  ex::write_file(
-      flags.out / "report.html",
-      ex::render_evaluation(task.name + ": " + flags.model_dir.filename().string(), setting,
-                            rows_of(results), pairs, records, heads, results, pictures));
+  ex::write_file(flags.out / "report.html",
+                 ex::render_evaluation(task.name + ": " + ex::folder_name(flags.model_dir), setting,
+                                       rows_of(results), pairs, records, heads, results, pictures));
   std::fflush(stdout);  // the table comes first where both go to one file
   fmt::print(stderr, "report: {}\n", (flags.out / "report.html").string());
 }
@@ -261,7 +261,7 @@ void run(const ex::EvaluateFlags& flags) {
     return table.text();
   };
   const std::string setting =
-      fmt::format("{}, {}, {} samples; score: {}, %", flags.model_dir.filename().string(),
+      fmt::format("{}, {}, {} samples; score: {}, %", ex::folder_name(flags.model_dir),
                   ex::dtype_name(lm.dtype()), task.size, task.metric);
   fmt::print("{}: {}\n{}", task.name, setting, text_of(rows));
   const std::vector<std::vector<std::string>> pairs = pair_rows(results, others);

@@ -17,6 +17,7 @@
 #include "examples/bench/prediction.hpp"
 #include "examples/bench/random_model.hpp"
 #include "examples/common/model_flags.hpp"
+#include "examples/common/plot.hpp"
 #include "promptdistill/baseline/method_text.hpp"
 #include "tests/examples/shell.hpp"
 
@@ -112,6 +113,23 @@ TEST_CASE("bench runs every suite and reports all of it", "[examples]") {
   // gnuplot may be missing: then it is said, and all else is there.
   CHECK((fs::exists(shell.folder / "report/speed_up.svg") ||
          contains(ran.err, "gnuplot is not installed")));
+}
+
+TEST_CASE("a plot of one number has a range to draw, and a folder of any spelling a name",
+          "[examples]") {
+  examples::Plot plot;
+  plot.curves = {{"zero", {{0, 0, 0, 0}, {50, 0, 0, 0}}}};
+  CHECK_THAT(examples::detail::script_of(plot),
+             Catch::Matchers::Contains("set yrange [0:1]\n") &&
+                 Catch::Matchers::Contains("set xrange [*:*]\n"));
+  plot.logarithmic_y = true;
+  plot.curves = {{"one", {{50, 3, 2, 4}}}};
+  CHECK_THAT(examples::detail::script_of(plot),
+             Catch::Matchers::Contains("set yrange [1.5:6]\n") &&
+                 Catch::Matchers::Contains("set xrange [25:100]\n"));
+  for (const char* spelling : {"/models/tiny", "/models/tiny/", "/models/tiny/.", "/models/./tiny"})
+    CHECK(examples::folder_name(spelling) == "tiny");
+  CHECK(examples::folder_name(".") == fs::current_path().filename());
 }
 
 TEST_CASE("bench draws no plots without gnuplot and says what to do", "[examples]") {

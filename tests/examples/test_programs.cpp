@@ -234,6 +234,7 @@ TEST_CASE("seeded sampling repeats itself, N = 1 works", "[examples]") {
   CHECK(first.code == 0);
   CHECK(first.out == again.out);
   CHECK(first.out != other.out);
+  require_message(shell(generate + "--seed -1"), 2, "--seed");
 }
 
 TEST_CASE("a repetition penalty changes a greedy answer and is reported", "[examples]") {
