@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <numbers>
 #include <span>
@@ -21,12 +22,7 @@
 #include "promptdistill/model/cpu/amx.hpp"
 #include "promptdistill/model/cpu/attend_one.hpp"
 #include "promptdistill/model/cpu/lanes.hpp"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#define PROMPTDISTILL_BF16 \
-  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")))
-#endif
+#include "promptdistill/model/cpu/tile_products.hpp"
 
 namespace promptdistill::cpu {
 
@@ -44,9 +40,6 @@ namespace detail {
 // blocks of keys, packed once for all its queries, and keeps for each query the largest score, the
 // sum of powers and the weighted values so far (FlashAttention, arXiv 2205.14135).
 inline constexpr std::int64_t kTokenBlock = 64;
-inline constexpr std::int64_t kKeyBlock = 128;
-inline constexpr int kTileRows = 6;   // queries and
-inline constexpr int kTileLanes = 4;  // vectors that a product keeps in AVX-512's registers
 
 /// The queries of a task, head after head, and what is known of them so far; rows are padded to
 /// whole tiles by copies of a query.
@@ -96,91 +89,6 @@ struct TaskState {
   at::Tensor wide;  // [kKeyBlock, D] bfloat16, where int8 is read
 };
 
-// Loops over a tile are folds: arrays indexed by constants stay in registers.
-using TileRows = std::make_integer_sequence<int, kTileRows>;
-
-template <int... t>
-PROMPTDISTILL_BF16 PROMPTDISTILL_INLINE void multiply_row(Lanes* sums,
-                                                          const std::int32_t* vectors,
-                                                          std::int32_t pair,
-                                                          std::integer_sequence<int, t...>) {
-  const __m512i both = _mm512_set1_epi32(pair);
-  ((sums[t] = _mm512_dpbf16_ps(sums[t], (__m512bh)_mm512_loadu_si512(vectors + t * kLanes),
-                               (__m512bh)both)),
-   ...);
-}
-
-/// sums[r][t] += the products of kTileRows rows with packed vectors, `depth` pairs each.
-template <int kVectors, int... r>
-PROMPTDISTILL_BF16 PROMPTDISTILL_INLINE void multiply_tile(const std::int32_t* rows,
-                                                           std::int64_t row_stride,
-                                                           const std::int32_t* packed,
-                                                           std::int64_t packed_stride,
-                                                           std::int64_t depth,
-                                                           Lanes (&sums)[kTileRows][kVectors],
-                                                           std::integer_sequence<int, r...>) {
-  constexpr auto vectors = std::make_integer_sequence<int, kVectors>{};
-  for (std::int64_t k = 0; k < depth; ++k) {
-    (multiply_row(sums[r], packed + k * packed_stride, rows[r * row_stride + k], vectors), ...);
-  }
-}
-
-/// Transposes sixteen vectors by exchanging halves, quarters, eighths and sixteenths of pairs.
-template <int kDistance, int... lane>
-PROMPTDISTILL_BF16 PROMPTDISTILL_INLINE void exchange(Words (&rows)[kLanes],
-                                                      std::integer_sequence<int, lane...>) {
-  for (int i = 0; i < kLanes; ++i) {
-    if ((i & kDistance) != 0) continue;
-    const Words a = rows[i], b = rows[i + kDistance];
-    rows[i] = __builtin_shufflevector(
-        a, b, ((lane & kDistance) == 0 ? lane : static_cast<int>(kLanes) + lane - kDistance)...);
-    rows[i + kDistance] = __builtin_shufflevector(
-        a, b, ((lane & kDistance) == 0 ? lane + kDistance : static_cast<int>(kLanes) + lane)...);
-  }
-}
-
-/// Keys [count, D] to pairs along D: for each pair the keys of a block side by side; missing ones
-/// are 0.
-PROMPTDISTILL_BF16 inline void pack_keys(const c10::BFloat16* keys,
-                                         std::int64_t count,
-                                         std::int64_t size,
-                                         std::int32_t* packed) {
-  constexpr auto lanes = std::make_integer_sequence<int, kLanes>{};
-  for (std::int64_t first = 0; first < kKeyBlock; first += kLanes) {
-    for (std::int64_t d = 0; d < size; d += 2 * kLanes) {
-      const std::int64_t pairs = std::min(kLanes, (size - d) / 2);
-      Words rows[kLanes] = {};
-      for (std::int64_t key = 0; key < std::min(kLanes, count - first); ++key) {
-        const auto* const from = keys + (first + key) * size + d;
-        std::memcpy(&rows[key], from, static_cast<std::size_t>(4 * pairs));
-      }
-      exchange<8>(rows, lanes);
-      exchange<4>(rows, lanes);
-      exchange<2>(rows, lanes);
-      exchange<1>(rows, lanes);
-      for (std::int64_t pair = 0; pair < pairs; ++pair)
-        std::memcpy(packed + (d / 2 + pair) * kKeyBlock + first, &rows[pair], 64);
-    }
-  }
-}
-
-/// Values [count, D] to pairs along the keys; missing ones are 0.
-PROMPTDISTILL_BF16 inline void pack_values(const c10::BFloat16* values,
-                                           std::int64_t count,
-                                           std::int64_t size,
-                                           std::int32_t* packed) {
-  for (std::int64_t key = 0; key < kKeyBlock; key += 2) {
-    for (std::int64_t d = 0; d < size; d += kLanes) {
-      Halves low = {}, high = {};
-      if (key < count) std::memcpy(&low, values + key * size + d, 32);
-      if (key + 1 < count) std::memcpy(&high, values + (key + 1) * size + d, 32);
-      const Words pairs =
-          __builtin_convertvector(low, Words) | (__builtin_convertvector(high, Words) << 16);
-      std::memcpy(packed + key / 2 * size + d, &pairs, 64);
-    }
-  }
-}
-
 /// The largest of sixteen; NaN only if it stands first.
 PROMPTDISTILL_INLINE float largest_of(const Lanes& lanes) {
   float largest = lanes[0];
@@ -210,107 +118,6 @@ PROMPTDISTILL_BF16 PROMPTDISTILL_INLINE void exp2(Lanes& x) {
   power += bits << 23;  // the integer, in shifted's low bits, to the exponent
   std::memcpy(&x, &power, 64);
 }
-
-/// The two products of a tile of queries with a packed block, by AVX-512's dot products of pairs.
-struct Avx512Products {
-  static constexpr int kRows = kTileRows;
-  static constexpr std::int64_t kKeys = kLanes;  // keys come in multiples of it
-  struct Session {};
-
-  /// scores [kRows, width] of kKeyBlock = queries [kRows, D] by packed keys.
-  PROMPTDISTILL_BF16 static void score(const c10::BFloat16* queries,
-                                       const std::int32_t* keys,
-                                       std::int64_t size,
-                                       std::int64_t width,
-                                       float* scores) {
-    for (std::int64_t key = 0; key < width; key += kTileLanes * kLanes) {
-      Lanes sums[kRows][kTileLanes] = {};
-      multiply_tile(reinterpret_cast<const std::int32_t*>(queries), size / 2, keys + key, kKeyBlock,
-                    size / 2, sums, TileRows{});
-      for (int r = 0; r < kRows; ++r)
-        for (int t = 0; t < kTileLanes; ++t)
-          store(sums[r][t], scores + r * kKeyBlock + key + t * kLanes);
-    }
-  }
-
-  /// values [kRows, D] = themselves times each row's correction, + powers [kRows, width] of
-  /// kKeyBlock by packed values.
-  PROMPTDISTILL_BF16 static void add(const c10::BFloat16* powers,
-                                     const std::int32_t* packed,
-                                     std::int64_t size,
-                                     std::int64_t width,
-                                     const float* corrections,
-                                     float* values) {
-    std::int64_t d = 0;
-    for (; d + kTileLanes * kLanes <= size; d += kTileLanes * kLanes)
-      add_vectors<kTileLanes>(powers, packed + d, size, width, corrections, values + d);
-    for (; d < size; d += kLanes)
-      add_vectors<1>(powers, packed + d, size, width, corrections, values + d);
-  }
-
- private:
-  template <int kVectors>
-  PROMPTDISTILL_BF16 PROMPTDISTILL_INLINE static void add_vectors(const c10::BFloat16* powers,
-                                                                  const std::int32_t* packed,
-                                                                  std::int64_t size,
-                                                                  std::int64_t width,
-                                                                  const float* corrections,
-                                                                  float* values) {
-    Lanes sums[kRows][kVectors];
-    for (int r = 0; r < kRows; ++r)
-      for (int t = 0; t < kVectors; ++t) {
-        load(values + r * size + t * kLanes, sums[r][t]);
-        sums[r][t] *= corrections[r];
-      }
-    multiply_tile(reinterpret_cast<const std::int32_t*>(powers), kKeyBlock / 2, packed, size,
-                  width / 2, sums, TileRows{});
-    for (int r = 0; r < kRows; ++r)
-      for (int t = 0; t < kVectors; ++t) store(sums[r][t], values + r * size + t * kLanes);
-  }
-};
-
-#ifdef PROMPTDISTILL_AMX
-/// The same by AMX, whose packed layout is the same; D in multiples of 32.
-struct AmxProducts {
-  static constexpr int kRows = 16;
-  static constexpr std::int64_t kKeys = 32;
-  using Session = TileSession;
-
-  static void score(const c10::BFloat16* queries,
-                    const std::int32_t* keys,
-                    std::int64_t size,
-                    std::int64_t width,
-                    float* scores) {
-    for (std::int64_t key = 0; key < width; key += 64)
-      multiply_tiles<4, false>(queries, 2 * size, keys + key, 4 * kKeyBlock, size / 32,
-                               scores + key, 4 * kKeyBlock);
-  }
-
-  PROMPTDISTILL_BF16 static void add(const c10::BFloat16* powers,
-                                     const std::int32_t* packed,
-                                     std::int64_t size,
-                                     std::int64_t width,
-                                     const float* corrections,
-                                     float* values) {
-    for (int r = 0; r < kRows; ++r) {
-      if (corrections[r] == 1) continue;
-      for (std::int64_t d = 0; d < size; d += kLanes) {
-        Lanes sums;
-        load(values + r * size + d, sums);
-        sums *= corrections[r];
-        store(sums, values + r * size + d);
-      }
-    }
-    std::int64_t d = 0;
-    for (; d + 64 <= size; d += 64)
-      multiply_tiles<4, true>(powers, 2 * kKeyBlock, packed + d, 4 * size, width / 32, values + d,
-                              4 * size);
-    if (d < size)
-      multiply_tiles<2, true>(powers, 2 * kKeyBlock, packed + d, 4 * size, width / 32, values + d,
-                              4 * size);
-  }
-};
-#endif
 
 /// One tile of queries over one packed block of keys, the rows [first, first + count).
 template <class Products>
