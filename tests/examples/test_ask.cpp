@@ -178,8 +178,9 @@ TEST_CASE("ask says what is wrong, where and what to do", "[examples][real]") {
           "leaves no room for a question");
   refused("--document document.txt --room 10 --max-new-tokens 10 question", 2, "--room 10");
   refused("--document document.txt --temperature -1 question", 2, "temperature");
-  refused("--document document.txt --json /no/file question", 1, "cannot write /no/file");
-  refused("--document document.txt --state /no/file question", 1, "cannot write /no/file");
+  // Before anything is read, so that no document is read in vain.
+  refused("--document none.txt --json /no/file question", 1, "cannot write /no/file");
+  refused("--document none.txt --state /no/file question", 1, "cannot write /no/file");
   require_message(shell("promptdistill-ask " + model->string() + " --document document.txt q"), 2,
                   "--stages or --profile must say where to select");
   // States of something else.
