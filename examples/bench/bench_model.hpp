@@ -94,7 +94,7 @@ struct BenchModelFlags {
   std::vector<std::int64_t> prompt(std::int64_t length, std::int64_t vocabulary) const {
     std::vector<std::int64_t> ids;
     if (ids_file) {
-      ids = parse_ids(promptdistill::detail::read_text_file(*ids_file), *ids_file);
+      ids = read_ids(*ids_file);
       if (static_cast<std::int64_t>(ids.size()) < length)
         throw UsageError(fmt::format("{}: a prompt of {} tokens needs as many ids, the file has {}",
                                      *ids_file, length, ids.size()));

@@ -11,6 +11,7 @@
 
 #include "promptdistill/io/json_file.hpp"
 #include "promptdistill/io/load_error.hpp"
+#include "promptdistill/io/read_json.hpp"
 
 namespace promptdistill::examples {
 
@@ -30,6 +31,10 @@ inline std::vector<std::int64_t> parse_ids(const std::string& text, const std::s
     }
   }
   return ids.get<std::vector<std::int64_t>>();
+}
+
+inline std::vector<std::int64_t> read_ids(const std::string& file) {
+  return parse_ids(promptdistill::detail::read_text_file(file), file);
 }
 
 }  // namespace promptdistill::examples

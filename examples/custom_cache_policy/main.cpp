@@ -9,8 +9,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
@@ -51,10 +49,7 @@ void require(bool holds, const char* what) {
 }
 
 void run(const Flags& flags) {
-  std::ifstream in(flags.ids_file, std::ios::binary);
-  if (!in) throw std::runtime_error("cannot open " + flags.ids_file);
-  const std::vector<std::int64_t> prompt =
-      pd::examples::parse_ids({std::istreambuf_iterator<char>(in), {}}, flags.ids_file);
+  const std::vector<std::int64_t> prompt = pd::examples::read_ids(flags.ids_file);
   const pd::CausalLm lm = pd::load_causal_lm(flags.model_dir);
   pd::GenerateOptions options;
   options.max_new_tokens = flags.max_new_tokens;

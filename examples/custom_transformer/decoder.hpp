@@ -3,7 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A decoder as users of LibTorch write them: its own modules, [B, T, E] tensors, a cache of plain
-// tensors. Five lines, marked, make its long prompts cheap; without them it is an ordinary model.
+// tensors. The lines that are marked make its long prompts cheap; without them it is an ordinary
+// model.
 
 #include <ATen/ATen.h>
 #include <torch/nn/module.h>
@@ -27,9 +28,27 @@ struct Config {
   bool attention_bias, mlp_bias;
 };
 
-/// Keys and values of one layer.
-struct Cache {
-  at::Tensor keys, values;  // [B, G, T, D]
+/// Keys and values of every layer.
+class Cache {
+ public:
+  explicit Cache(std::int64_t layers) : keys_(layers), values_(layers) {}
+
+  bool empty(std::int64_t l) const { return !keys_[l].defined(); }
+  const at::Tensor& keys(std::int64_t l) const { return keys_[l]; }      // [B, G, T, D]
+  const at::Tensor& values(std::int64_t l) const { return values_[l]; }  // [B, G, T, D]
+
+  void append(std::int64_t l, const at::Tensor& k, const at::Tensor& v) {
+    const bool first = empty(l);
+    keys_[l] = first ? k : at::cat({keys_[l], k}, 2);
+    values_[l] = first ? v : at::cat({values_[l], v}, 2);
+  }
+  void keep(std::int64_t l, const promptdistill::Retention& kept, const at::Tensor&) {  // added
+    keys_[l] = kept.gather(keys_[l], 2);                                                // added
+    values_[l] = kept.gather(values_[l], 2);                                            // added
+  }                                                                                     // added
+
+ private:
+  std::vector<at::Tensor> keys_, values_;
 };
 
 struct Norm : torch::nn::Module {
@@ -71,11 +90,13 @@ struct Layer : torch::nn::Module {
     down = linear("down", c.inner, c.hidden, c.mlp_bias);
   }
 
-  /// x [B, T, E] at `positions` [B, T]; appends to the cache. Also returns the queries after RoPE,
-  /// [B, H, T, D].
+  /// x [B, T, E] at `positions` [B, T]; appends to the cache of layer l. Also returns the queries
+  /// after RoPE, [B, H, T, D].
+  template <class AnyCache>
   std::pair<at::Tensor, at::Tensor> forward(const at::Tensor& x,
                                             const at::Tensor& positions,
-                                            Cache& cache) {
+                                            std::int64_t l,
+                                            AnyCache& cache) {
     const auto split = [&](const at::Tensor& t) {
       return t.view({t.size(0), t.size(1), -1, config.head_size}).transpose(1, 2);
     };
@@ -83,11 +104,10 @@ struct Layer : torch::nn::Module {
     const at::Tensor q = rotate(split(query(normed)), positions, config.rope_theta);
     const at::Tensor k = rotate(split(key(normed)), positions, config.rope_theta),
                      v = split(value(normed));
-    const bool prompt = !cache.keys.defined();
-    cache.keys = prompt ? k : at::cat({cache.keys, k}, 2);
-    cache.values = prompt ? v : at::cat({cache.values, v}, 2);
+    const bool prompt = cache.empty(l);
+    cache.append(l, k, v);
     const at::Tensor mixed = at::scaled_dot_product_attention(
-        q, cache.keys, cache.values, {}, 0.0, /*is_causal=*/prompt, {}, /*enable_gqa=*/true);
+        q, cache.keys(l), cache.values(l), {}, 0.0, /*is_causal=*/prompt, {}, /*enable_gqa=*/true);
     const at::Tensor h = x + output(mixed.transpose(1, 2).flatten(2));
     const at::Tensor inner = inner_norm->forward(h);
     return {h + down(at::silu(gate(inner)) * up(inner)), q};
@@ -110,36 +130,23 @@ struct Decoder : torch::nn::Module {
   }
 
   /// ids [B, T] at `positions` [B, T] -> logits of the last token [B, V].
-  template <class Policy = promptdistill::NoDistill>
+  template <class AnyCache, class Policy = promptdistill::NoDistill>
   at::Tensor forward(const at::Tensor& ids,
                      at::Tensor positions,
-                     std::vector<Cache>& caches,
+                     AnyCache& cache,
                      const Policy& policy = {}) {
-    caches.resize(static_cast<std::size_t>(config.layers));
     at::Tensor x = embedding(ids);
     for (std::int64_t l = 0; l < config.layers; ++l) {
-      Cache& cache = caches[static_cast<std::size_t>(l)];
-      auto [hidden, queries] =
-          layers[static_cast<std::size_t>(l)]->as<Layer>()->forward(x, positions, cache);
+      auto [hidden, queries] = layers[l]->template as<Layer>()->forward(x, positions, l, cache);
       x = hidden;
-      if (const auto kept =
-              promptdistill::select(policy, l, queries, cache.keys, positions)) {  // added
-        x = kept->gather(x, 1);                                                    // added
-        positions = kept->gather(positions, 1);                                    // added
-        if (policy.truncates_at(l)) truncate(caches, l, *kept);                    // added
+      if (auto kept =
+              promptdistill::select(policy, l, queries, cache.keys(l), positions)) {  // added
+        promptdistill::truncate(policy, l, *kept, positions, cache);                  // added
+        x = kept->gather(x, 1);                                                       // added
+        positions = kept->gather(positions, 1);                                       // added
       }
     }
     return head(norm->forward(x.select(1, x.size(1) - 1)));
-  }
-
-  /// Their own cache, cut with the same retention.
-  static void truncate(std::vector<Cache>& caches,
-                       std::int64_t last,
-                       const promptdistill::Retention& kept) {
-    for (std::int64_t l = 0; l <= last; ++l) {
-      Cache& cache = caches[static_cast<std::size_t>(l)];
-      cache = {kept.gather(cache.keys, 2), kept.gather(cache.values, 2)};
-    }
   }
 
   Config config;

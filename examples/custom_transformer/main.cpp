@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // custom_transformer: runs the decoder of decoder.hpp on a LLaMA checkpoint (default RoPE),
-// distilled by its five added lines.
+// distilled by the lines marked there.
 
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
@@ -12,64 +12,19 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "examples/common/ids.hpp"
 #include "examples/common/program.hpp"
+#include "examples/custom_transformer/checkpoint.hpp"
 #include "examples/custom_transformer/decoder.hpp"
-#include "promptdistill/io/safetensors.hpp"
-#include "promptdistill/model/model_config.hpp"
 #include "promptdistill/options.hpp"
 
 namespace {
 
 namespace pd = promptdistill;
-
-custom::Config read_config(const std::filesystem::path& folder) {
-  const pd::ModelConfig c = pd::ModelConfig::load(folder);
-  if (c.model_type != "llama" || c.rope.type != pd::RopeConfig::Type::kDefault)
-    throw std::runtime_error("this example knows model_type llama with the default RoPE only");
-  return {c.vocab_size,
-          c.hidden_size,
-          c.intermediate_size,
-          c.num_hidden_layers,
-          c.num_attention_heads,
-          c.num_key_value_heads,
-          c.head_dim,
-          c.rope.theta,
-          c.rms_norm_eps,
-          c.qkv_bias,
-          c.mlp_bias};
-}
-
-/// Copies a Hugging Face checkpoint into the decoder's own names.
-void load(custom::Decoder& decoder, const std::filesystem::path& folder) {
-  const pd::SafetensorsFile file = pd::SafetensorsFile::open(folder / "model.safetensors");
-  const std::map<std::string, std::string> parts{
-      {"input_norm", "input_layernorm"}, {"query", "self_attn.q_proj"},
-      {"key", "self_attn.k_proj"},       {"value", "self_attn.v_proj"},
-      {"output", "self_attn.o_proj"},    {"inner_norm", "post_attention_layernorm"},
-      {"gate", "mlp.gate_proj"},         {"up", "mlp.up_proj"},
-      {"down", "mlp.down_proj"}};
-  for (auto& parameter : decoder.named_parameters()) {
-    std::string name = parameter.key();  // layers.3.query.weight
-    if (name.starts_with("layers.")) {
-      const std::size_t part = name.find('.', 7) + 1, kind = name.rfind('.');
-      name = "model." + name.substr(0, part) + parts.at(name.substr(part, kind - part)) +
-             name.substr(kind);
-    } else if (name == "head.weight") {
-      name = file.contains("lm_head.weight") ? "lm_head.weight" : "model.embed_tokens.weight";
-    } else {
-      name = name == "embedding.weight" ? "model.embed_tokens.weight" : "model.norm.weight";
-    }
-    parameter.value().copy_(file.tensor(name));
-  }
-}
 
 /// Notes which positions each stage keeps, on top of the policy it wraps: a policy of one's own is
 /// a few lines.
@@ -102,10 +57,7 @@ struct Flags {
 
 void run(const Flags& flags) {
   const c10::InferenceMode guard;
-  std::ifstream in(flags.ids_file, std::ios::binary);
-  if (!in) throw std::runtime_error("cannot open " + flags.ids_file);
-  const auto prompt =
-      pd::examples::parse_ids({std::istreambuf_iterator<char>(in), {}}, flags.ids_file);
+  const auto prompt = pd::examples::read_ids(flags.ids_file);
   if (prompt.empty()) throw std::runtime_error("the prompt must have at least one token");
 
   pd::DistillOptions options;
@@ -113,27 +65,26 @@ void run(const Flags& flags) {
   options.truncated_stages = pd::parse_truncate(flags.truncate);
   const pd::AnyDistiller distiller = pd::make_distiller(options);
 
-  custom::Decoder decoder(read_config(flags.model_dir));
-  load(decoder, flags.model_dir);
+  custom::Decoder decoder = custom::load_decoder(flags.model_dir);
   distiller.check(decoder.config.layers, decoder.config.heads);
 
   nlohmann::json stages = nlohmann::json::array(), tokens = nlohmann::json::array(),
                  rows = nlohmann::json::array();
-  std::vector<custom::Cache> caches;
+  custom::Cache cache(decoder.config.layers);
   const auto length = static_cast<std::int64_t>(prompt.size());
   const auto start = std::chrono::steady_clock::now();
   at::Tensor logits = decoder.forward(at::tensor(prompt, at::kLong).unsqueeze(0),
-                                      at::arange(length, at::kLong).unsqueeze(0), caches,
+                                      at::arange(length, at::kLong).unsqueeze(0), cache,
                                       Recording{distiller, stages});
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  for (const custom::Cache& cache : caches) rows.push_back(cache.keys.size(2));
+  for (std::int64_t l = 0; l < decoder.config.layers; ++l) rows.push_back(cache.keys(l).size(2));
   for (std::int64_t step = 0;; ++step) {
     const at::Tensor next = logits.argmax(-1, true);
     tokens.push_back(next.item<std::int64_t>());
     if (step + 1 == flags.max_new_tokens) break;
     // The next token stands where it would stand had nothing been dropped.
-    logits = decoder.forward(next, at::full({1, 1}, length + step, at::kLong), caches);
+    logits = decoder.forward(next, at::full({1, 1}, length + step, at::kLong), cache);
   }
   const nlohmann::json out{
       {"stages", stages}, {"cache_rows", rows}, {"tokens", tokens}, {"prefill_seconds", seconds}};
@@ -144,7 +95,7 @@ void run(const Flags& flags) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "A LibTorch decoder of one's own, made cheap by five lines. Prints kept positions, cache "
+      "A LibTorch decoder of one's own, made cheap by a few lines. Prints kept positions, cache "
       "rows and greedy tokens as JSON.",
       "custom_transformer");
   app.footer(

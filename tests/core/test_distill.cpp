@@ -194,6 +194,38 @@ TEST_CASE("the padded hook refuses what does not fit", "[core]") {
   check_value_error(call(at::zeros({2, 4, 3, 4}), keys, positions), {"share the head size"});
 }
 
+TEST_CASE("truncation cuts the layers up to the stage where the policy says so", "[core]") {
+  struct Truncating : NoDistill {
+    bool truncates_at(std::int64_t layer) const { return layer == 2; }
+  };
+  struct Foreign {  // a cache that is not ours
+    std::vector<std::pair<std::int64_t, Ids>> calls;
+    void keep(std::int64_t layer, const Retention& kept, const at::Tensor& positions) {
+      CHECK(kept.batch() == 2);
+      calls.emplace_back(layer, to_ids(positions));
+    }
+  };
+  const Retention even(longs({0, 2, 1, 2}), {0, 2, 4}, {3, 3}),
+      ragged(longs({0, 2, 3}), {0, 1, 3}, {2, 4});
+  const auto positions_seen = [](const Retention& kept, const at::Tensor& positions) {
+    Foreign cache;
+    truncate(Truncating{}, 2, kept, positions, cache);
+    REQUIRE(cache.calls.size() == 3);
+    for (std::int64_t l = 0; l < 3; ++l) {
+      CHECK(cache.calls[static_cast<std::size_t>(l)].first == l);
+      CHECK(cache.calls[static_cast<std::size_t>(l)].second == cache.calls[0].second);
+    }
+    return cache.calls[0].second;
+  };
+  CHECK(positions_seen(even, longs({4, 5, 7})) == Ids{4, 5, 7, 4, 5, 7});  // shared by the rows
+  CHECK(positions_seen(even, longs({4, 5, 7, 0, 1, 2}).view({2, 3})) == Ids{4, 5, 7, 0, 1, 2});
+  CHECK(positions_seen(ragged, longs({4, 5, 0, 1, 2, 9})) == Ids{4, 5, 0, 1, 2, 9});
+  Foreign untouched;
+  truncate(Truncating{}, 1, even, longs({4, 5, 7}), untouched);
+  truncate(NoDistill{}, 2, even, longs({4, 5, 7}), untouched);
+  CHECK(untouched.calls.empty());
+}
+
 TEST_CASE("a probe refuses shapes and dtypes that do not fit", "[core]") {
   Random random(54);
   const LayerProbe good = probe_of(random, 5, 2);

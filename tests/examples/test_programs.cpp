@@ -342,6 +342,43 @@ TEST_CASE("a cache policy of one's own runs and checks itself", "[examples]") {
   require_message(shell(run + "--recent 0"), 2, "--recent");
 }
 
+TEST_CASE("a scorer and a selector of one's own run and check themselves", "[examples]") {
+  const Shell shell;
+  shell.write("ids.json", golden_case("tiny-llama3rope", "one stage").at("ids").dump());
+  const std::string run = "custom_policy " + kTiny + " --ids-file ids.json ";
+  const ProgramRun ran = shell(run + "--stages 2:24 --block 8");
+  INFO(ran.err);
+  REQUIRE(ran.code == 0);
+  const json out = json::parse(ran.out), &kept = out.at("stages")[0].at("kept_positions");
+  const auto tokens =
+      static_cast<std::int64_t>(json::parse(read_bytes(shell.folder / "ids.json")).size());
+  const std::int64_t end = (tokens - 1) / 8 * 8;  // behind it what is no whole block stays
+  REQUIRE(std::ssize(kept) == 24 + tokens - end);
+  for (std::size_t i = 0; i < 24; i += 8) {
+    CHECK(kept[i].get<int>() % 8 == 0);
+    CHECK(kept[i + 7].get<int>() == kept[i].get<int>() + 7);
+  }
+  CHECK(kept.back() == tokens - 1);
+  CHECK(out.at("tokens").size() == 8);
+  require_message(shell(run + "--stages 9:24"), 1, "layer");
+  require_message(shell("custom_policy " + kTiny + " --ids-file none.json"), 1, "none.json");
+}
+
+TEST_CASE("a cache that is not ours is cut to the oracle's rows", "[examples]") {
+  const Shell shell;
+  const json test = golden_case("tiny-untied", "two stages, last query, truncate 2");
+  shell.write("ids.json", test.at("ids").dump());
+  const std::string run = "existing_cache " + kUntied + " --ids-file ids.json --max-new-tokens " +
+                          std::to_string(test.at("expected").at("tokens").size());
+  const ProgramRun ran = shell(run + " --stages 1:48,2:12");
+  INFO(ran.err);
+  REQUIRE(ran.code == 0);
+  const json out = json::parse(ran.out);
+  CHECK(out.at("tokens") == test.at("expected").at("tokens"));
+  CHECK(out.at("cache_rows") == test.at("expected").at("cache_rows"));
+  CHECK(out.at("pages").get<int>() < out.at("pages_uncut").get<int>());
+}
+
 TEST_CASE("a real model chats, in full and distilled, and shows what it kept", "[examples][real]") {
   const auto model = real_model();
   if (!model) return;

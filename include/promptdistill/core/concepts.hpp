@@ -2,7 +2,8 @@
 // SPDX-FileCopyrightText: 2026 The promptdistill authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The contracts of what users may bring: scorers, selectors, distill policies and cache policies.
+// The contracts of what users may bring: scorers, selectors, distill policies, caches
+// and cache policies.
 
 #include <ATen/ATen.h>
 
@@ -12,6 +13,7 @@
 
 #include "promptdistill/core/kv_cache.hpp"
 #include "promptdistill/core/layer_probe.hpp"
+#include "promptdistill/core/retention.hpp"
 
 namespace promptdistill {
 
@@ -70,6 +72,19 @@ concept DistillPolicy = requires(const T& policy, std::int64_t layer, const Laye
   { policy.window(layer) } -> std::convertible_to<std::int64_t>;
   { policy.select(probe) } -> std::same_as<Selection>;
 };
+
+/// A cache that stages may cut: KvCache, or one of your own behind a method of this name.
+///
+/// keep(layer, kept, positions): of the layer's rows that belong to the tokens `kept` selected
+/// from, leave those it retains, in their order; `positions` [S] int64 names the former (the
+/// positions that were passed to select, flattened), for caches that hold other tokens as well. A
+/// row keeps the position it has. Called once per layer, for all rows of the batch.
+template <class T>
+concept TruncatableCache =
+    requires(T& cache, std::int64_t layer, const Retention& kept, const at::Tensor& positions) {
+  cache.keep(layer, kept, positions);
+};
+static_assert(TruncatableCache<KvCache>);
 
 /// What a cache policy sees after a layer's attention: the tokens just run and the layer's cache
 /// with them in it. Views, valid for the call.

@@ -68,10 +68,9 @@ StageSelection select(const Policy& policy, std::span<const LayerProbe> rows) {
                       std::move(lengths));
   for (std::int64_t b = 0; b < retention.batch(); ++b) {
     const std::int64_t last = retention.row(b)[-1].item<std::int64_t>();
-    TORCH_CHECK_INDEX(last == retention.source_lengths()[b] - 1,
+    TORCH_CHECK_INDEX(last == retention.source_length(b) - 1,
                       "promptdistill: a policy must keep the last token of every row (",
-                      retention.source_lengths()[b] - 1, "), got ", last, " as the last of row ",
-                      b);
+                      retention.source_length(b) - 1, "), got ", last, " as the last of row ", b);
   }
   if (!retention.keeps_all()) result.retention = std::move(retention);
   return result;
@@ -80,9 +79,8 @@ StageSelection select(const Policy& policy, std::span<const LayerProbe> rows) {
 /// The hook for a model with padded tensors, to be called after layer `layer` has run: which tokens
 /// of each row go on. Empty where the policy does not select at this layer or keeps everything.
 ///
-/// Then gather with it all that is indexed by token: hidden states, positions, and where
-/// policy.truncates_at(layer), the caches of layers 0..layer. All rows must have T tokens of their
-/// own (no padding among them).
+/// Then gather with it all that is indexed by token: hidden states and positions; and truncate()
+/// the caches of layers 0..layer. All rows must have T tokens of their own (no padding among them).
 template <DistillPolicy Policy>
 std::optional<Retention> select(
     const Policy& policy,
@@ -111,6 +109,22 @@ std::optional<Retention> select(
                     row_positions[b].narrow(0, tokens - window, window), row_positions[b]});
   }
   return select(policy, std::span<const LayerProbe>(rows)).retention;
+}
+
+/// Cuts the caches of layers 0..layer to what a stage kept, where the policy truncates at it; else
+/// does nothing. `positions` as they were passed to select, before they are gathered.
+template <DistillPolicy Policy, TruncatableCache Cache>
+void truncate(const Policy& policy,
+              std::int64_t layer,
+              const Retention& kept,
+              const at::Tensor& positions,  // [S], [B, T] or [T] int64
+              Cache& cache) {
+  if (!policy.truncates_at(layer)) return;
+  const at::Tensor flat =
+      positions.dim() == 1 && kept.batch() > 1 && positions.numel() == kept.source_lengths().front()
+          ? positions.repeat({kept.batch()})
+          : positions.flatten();
+  for (std::int64_t l = 0; l <= layer; ++l) cache.keep(l, kept, flat);
 }
 
 }  // namespace promptdistill

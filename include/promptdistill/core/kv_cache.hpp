@@ -129,9 +129,10 @@ class KvCache {
       TORCH_CHECK_VALUE(cache.rows() > 0 && !cache.per_head(),
                         "promptdistill: a cache that is empty or has rows chosen per head cannot "
                         "be truncated");
-      const at::Tensor live = positions.narrow(0, start, lengths[b]);
-      start += lengths[b];
-      if (cache.rows() == lengths[b] && at::equal(cache.positions(), live)) {
+      const std::int64_t length = kept.source_length(b);
+      const at::Tensor live = positions.narrow(0, start, length);
+      start += length;
+      if (cache.rows() == length && at::equal(cache.positions(), live)) {
         rows.push_back(kept.row(b));
       } else {
         // Rows of an earlier turn stay; of the live tokens' rows those that were kept. An evicted

@@ -44,11 +44,14 @@ class Retention {
   const std::vector<std::int64_t>& offsets() const { return offsets_; }                // [B+1]
   const std::vector<std::int64_t>& source_lengths() const { return source_lengths_; }  // [B]
   std::int64_t batch() const { return static_cast<std::int64_t>(source_lengths_.size()); }
-  std::int64_t kept(std::int64_t row) const { return offsets_[row + 1] - offsets_[row]; }
+  std::int64_t source_length(std::int64_t row) const {
+    return source_lengths_[static_cast<std::size_t>(row)];
+  }
+  std::int64_t kept(std::int64_t row) const { return offset(row + 1) - offset(row); }
 
   /// The indices of one row, a view.
   at::Tensor row(std::int64_t row) const {  // [K of row]
-    return indices_.narrow(0, offsets_[row], kept(row));
+    return indices_.narrow(0, offset(row), kept(row));
   }
 
   /// True if every token of every row stays: a gather would change nothing.
@@ -65,7 +68,7 @@ class Retention {
     std::int64_t start = 0;
     for (std::int64_t b = 0; b < batch(); ++b) {
       shifted.push_back(row(b) + start);
-      start += source_lengths_[b];
+      start += source_length(b);
     }
     return at::cat(shifted);
   }
@@ -79,8 +82,8 @@ class Retention {
                       " and its token dimension in [1, ", tensor.dim(), "), got ", tensor.sizes(),
                       " and dimension ", dim);
     if (batch() == 1) {
-      TORCH_CHECK_INDEX(tensor.size(dim) == source_lengths_[0], "promptdistill: dimension ", dim,
-                        " must hold the ", source_lengths_[0],
+      TORCH_CHECK_INDEX(tensor.size(dim) == source_length(0), "promptdistill: dimension ", dim,
+                        " must hold the ", source_length(0),
                         " tokens that were selected from, got ", tensor.size(dim));
       return tensor.index_select(dim, indices_);
     }
@@ -89,8 +92,8 @@ class Retention {
       TORCH_CHECK_VALUE(kept(b) == kept(0),
                         "promptdistill: rows must keep equally many tokens to stay padded, row ", b,
                         " keeps ", kept(b), " and row 0 ", kept(0), "; use TokenFrame");
-      TORCH_CHECK_INDEX(tensor.size(dim) == source_lengths_[b], "promptdistill: dimension ", dim,
-                        " must hold the ", source_lengths_[b],
+      TORCH_CHECK_INDEX(tensor.size(dim) == source_length(b), "promptdistill: dimension ", dim,
+                        " must hold the ", source_length(b),
                         " tokens that were selected from, got ", tensor.size(dim));
       rows.push_back(tensor[b].index_select(dim - 1, row(b)));
     }
@@ -105,10 +108,10 @@ class Retention {
                       " and ", next.batch());
     std::vector<at::Tensor> rows;
     for (std::int64_t b = 0; b < batch(); ++b) {
-      TORCH_CHECK_VALUE(next.source_lengths_[b] == kept(b),
+      TORCH_CHECK_VALUE(next.source_length(b) == kept(b),
                         "promptdistill: the second retention must select from the ", kept(b),
                         " tokens that the first one keeps in row ", b, ", got ",
-                        next.source_lengths_[b]);
+                        next.source_length(b));
       rows.push_back(row(b).index_select(0, next.row(b)));
     }
     return Retention(rows.size() == 1 ? rows.front() : at::cat(rows), next.offsets_,
@@ -116,6 +119,8 @@ class Retention {
   }
 
  private:
+  std::int64_t offset(std::int64_t row) const { return offsets_[static_cast<std::size_t>(row)]; }
+
   void check() const {
     TORCH_CHECK_VALUE(
         indices_.defined() && indices_.dim() == 1 && indices_.scalar_type() == at::kLong,
@@ -132,10 +137,10 @@ class Retention {
     const auto* values = host.const_data_ptr<std::int64_t>();
     for (std::int64_t b = 0; b < batch(); ++b) {
       std::int64_t previous = -1;
-      for (std::int64_t i = offsets_[b]; i < offsets_[b + 1]; ++i) {
-        TORCH_CHECK_INDEX(values[i] > previous && values[i] < source_lengths_[b],
+      for (std::int64_t i = offset(b); i < offset(b + 1); ++i) {
+        TORCH_CHECK_INDEX(values[i] > previous && values[i] < source_length(b),
                           "promptdistill: retained indices must be ascending, distinct and in [0, ",
-                          source_lengths_[b], "), got ", values[i], " after ", previous, " in row ",
+                          source_length(b), "), got ", values[i], " after ", previous, " in row ",
                           b);
         previous = values[i];
       }

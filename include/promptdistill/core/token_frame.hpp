@@ -88,7 +88,7 @@ class TokenFrame {
     const std::int64_t batch = hidden.size(0), tokens = hidden.size(1);
     if (!mask.defined()) {
       return from_prompt(hidden.reshape({batch * tokens, hidden.size(2)}),
-                         std::vector<std::int64_t>(batch, tokens));
+                         std::vector<std::int64_t>(static_cast<std::size_t>(batch), tokens));
     }
     TORCH_CHECK_VALUE(mask.dim() == 2 && mask.size(0) == batch && mask.size(1) == tokens &&
                           mask.scalar_type() == at::kBool,
@@ -118,7 +118,8 @@ class TokenFrame {
   const std::vector<std::int64_t>& offsets() const { return offsets_; }  // [B+1]
   std::int64_t batch() const { return static_cast<std::int64_t>(offsets_.size()) - 1; }
   std::int64_t tokens() const { return offsets_.back(); }
-  std::int64_t length(std::int64_t row) const { return offsets_[row + 1] - offsets_[row]; }
+  std::int64_t offset(std::int64_t row) const { return offsets_[static_cast<std::size_t>(row)]; }
+  std::int64_t length(std::int64_t row) const { return offset(row + 1) - offset(row); }
 
   std::vector<std::int64_t> lengths() const {  // [B]
     std::vector<std::int64_t> result;
@@ -128,7 +129,7 @@ class TokenFrame {
 
   /// Row b of any tensor whose dimension 0 is the packed token, as a view.
   at::Tensor row(const at::Tensor& packed, std::int64_t b) const {
-    return packed.narrow(0, offsets_[b], length(b));
+    return packed.narrow(0, offset(b), length(b));
   }
 
   /// The same tokens with other hidden states.
@@ -151,7 +152,7 @@ class TokenFrame {
     if (batch() == 1) return hidden_.narrow(0, tokens() - 1, 1);
     std::vector<at::Tensor> last;
     for (std::int64_t b = 0; b < batch(); ++b)
-      last.push_back(hidden_.narrow(0, offsets_[b + 1] - 1, 1));
+      last.push_back(hidden_.narrow(0, offset(b + 1) - 1, 1));
     return at::cat(last);
   }
 

@@ -262,7 +262,8 @@ class Document {
                         std::string("must be ") + at::toString(dtype) + " as the model, got " +
                             at::toString(tensor.scalar_type()) + ": run the model in that dtype");
       for (std::size_t i = 0; i < shape.size(); ++i) {
-        if (tensor.dim() != std::ssize(shape) || (shape[i] >= 0 && tensor.size(i) != shape[i]))
+        if (tensor.dim() != std::ssize(shape) ||
+            (shape[i] >= 0 && tensor.size(static_cast<std::int64_t>(i)) != shape[i]))
           throw LoadError(path, "tensor " + name, "does not fit the model and the document");
       }
       return tensor.to(lm.device());

@@ -174,9 +174,7 @@ class ForwardPass {
         from = l + 1;
         appended = false;
       }
-      if (kept && policy_.truncates_at(l)) {
-        for (std::int64_t i = 0; i <= l; ++i) cache_.keep(i, *kept, entered.positions());
-      }
+      if (kept) truncate(policy_, l, *kept, entered.positions(), cache_);
     }
     run_segment(from, layers, appended);
     return last_.defined() ? last_ : frame_.with_hidden(hidden_).last_token();
@@ -303,7 +301,7 @@ class ForwardPass {
     for (std::int64_t b = 0; b < frame_.batch(); ++b) {
       const std::int64_t count = window(layer, b);
       const LiveTokens tail =
-          take({b, {count}, frame_.offsets()[b + 1] - count, frame_.offsets()[b + 1], 0});
+          take({b, {count}, frame_.offset(b + 1) - count, frame_.offset(b + 1), 0});
       tails.push_back(at.self_attn.queries(at.input_layernorm(tail.frame.hidden()), tail.angles)
                           .transpose(0, 1));
     }
@@ -322,7 +320,7 @@ class ForwardPass {
                         " queries that score after layer ", layer, ", got one of ",
                         live.frame.length(b), " tokens; or place the stage before attention");
       const at::Tensor tail =
-          queries.narrow(0, live.frame.offsets()[b + 1] - count, count).transpose(0, 1);
+          queries.narrow(0, live.frame.offset(b + 1) - count, count).transpose(0, 1);
       // A view would keep the chunk's queries beside those of the chunks after it.
       tails_[static_cast<std::size_t>(row)] =
           live.frame.tokens() < frame_.tokens() ? tail.contiguous() : tail;

@@ -20,7 +20,7 @@ struct Merge {
 class Merges {
  public:
   explicit Merges(std::size_t count = 0)
-      : slots_(std::bit_ceil(2 * count + 2)), shift_(64 - std::bit_width(slots_.size() - 1)) {}
+      : slots_(std::bit_ceil(2 * count + 2)), shift_(std::countl_zero(slots_.size() - 1)) {}
 
   /// A later merge of the same pair replaces the earlier. At most `count` pairs.
   void insert(std::int32_t left, std::int32_t right, Merge merge) {

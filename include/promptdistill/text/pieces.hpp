@@ -22,7 +22,7 @@ struct Pieces {
   std::vector<Range> ranges;
   bool starts_text;  // text[0] is where the whole text begins, no added token is before it
 
-  Pieces(std::string whole, bool starts_text) : text(std::move(whole)), starts_text(starts_text) {
+  Pieces(std::string whole, bool at_start) : text(std::move(whole)), starts_text(at_start) {
     if (!text.empty()) ranges.push_back({0, text.size()});
   }
 

@@ -245,14 +245,14 @@ void attend_by(const at::Tensor& queries,
       for (std::int64_t key = std::max<std::int64_t>(begin - start, 0) / kKeyBlock * kKeyBlock;
            key < last; key += kKeyBlock) {
         const std::int64_t there = std::min(kKeyBlock, last - key);
-        const auto rows = [&](const at::Tensor& stored, const at::Tensor& scales) {
+        const auto rows_of = [&](const at::Tensor& stored, const at::Tensor& scales) {
           return part.is_int8() ? state.widened(stored, scales, group, key, there)
                                 : stored.const_data_ptr<c10::BFloat16>() +
                                       group * stored.stride(0) + key * size;
         };
-        pack_keys(rows(part.keys, part.key_scales), there, size,
+        pack_keys(rows_of(part.keys, part.key_scales), there, size,
                   state.packed_keys.mutable_data_ptr<std::int32_t>());
-        pack_values(rows(part.values, part.value_scales), there, size,
+        pack_values(rows_of(part.values, part.value_scales), there, size,
                     state.packed_values.mutable_data_ptr<std::int32_t>());
         for (std::int64_t row = 0; row < padded; row += kRows)
           attend_tile<Products>(state, row, start + key, there, scale);

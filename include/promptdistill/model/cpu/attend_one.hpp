@@ -63,7 +63,7 @@ PROMPTDISTILL_INLINE void attend_block(const float* queries,  // [R, D]
       for (std::int64_t d = 0; d < size; d += kLanes) {
         Lanes k;
         load(key + d, k);
-        if (d * sizeof(T) % 64 == 0) prefetch(key + d + kAhead);
+        if (d * static_cast<std::int64_t>(sizeof(T)) % 64 == 0) prefetch(key + d + kAhead);
         unrolled<kQueries>([&](auto r) __attribute__((always_inline)) {
           Lanes q;
           load(queries + r * size + d, q);
