@@ -305,7 +305,7 @@ int main(int argc, char** argv) {
       "promptdistill-compare");
   app.footer(
       "Example:\n  promptdistill-compare MODEL_DIR --profile "
-      "examples/profiles/smollm2-135m-instruct.json --tokens 4096,7700 --runs 10");
+      "examples/profiles/smollm2-135m-instruct-calibrated.json --tokens 4096,7700 --runs 10");
   Flags flags;
   flags.add_to(app);
   return ex::run_program(app, argc, argv, [&] { run(flags); });

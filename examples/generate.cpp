@@ -39,7 +39,7 @@ constexpr const char* kFooter = R"(Examples:
   promptdistill-generate MODEL_DIR --chat --prompt 'Why is the sky blue?'
   promptdistill-generate MODEL_DIR --chat --prompt-file report.txt --stages 14:512 --json out.json
   promptdistill-generate MODEL_DIR --chat --prompt-file report.txt --method snapkv:capacity=512,window=32
-  promptdistill-generate MODEL_DIR --chat --prompt-file - --profile examples/profiles/smollm2-135m-instruct.json < report.txt
+  promptdistill-generate MODEL_DIR --chat --prompt-file - --profile examples/profiles/smollm2-135m-instruct-calibrated.json < report.txt
 
 Plain --stages selects as the paper does: --scorer last, --pool 5, --truncate none, --placement before, nothing protected.
 Exit codes: 0 answered, 1 failure, 2 bad usage, 130 stopped by Ctrl-C (the answer so far is kept).)";

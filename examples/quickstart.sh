@@ -32,4 +32,4 @@ profiles=("$root/examples/profiles/smollm2-135m-instruct"{,-calibrated}.json)
 echo
 [[ ! ${outputs-} ]] || printf 'The comparison as %s: %s\n' "${outputs[@]#--}"
 printf 'Your own question: %q %q --chat --profile %q --prompt-file FILE\n' \
-  "$build/release/bin/promptdistill-generate" "$model" "${profiles[0]}"
+  "$build/release/bin/promptdistill-generate" "$model" "${profiles[1]}"
