@@ -41,7 +41,8 @@ constexpr const char* kFooter = R"(Examples:
   promptdistill-generate MODEL_DIR --chat --prompt-file report.txt --method snapkv:capacity=512,window=32
   promptdistill-generate MODEL_DIR --chat --prompt-file - --profile examples/profiles/smollm2-135m-instruct-calibrated.json < report.txt
 
-Plain --stages selects as the paper does: --scorer last, --pool 5, --truncate none, --placement before, nothing protected.
+Plain --stages scores as the paper does (--scorer last, --pool 5, nothing protected), but before the layer's attention and
+without cutting caches: --placement after --truncate all is the paper's.
 Exit codes: 0 answered, 1 failure, 2 bad usage, 130 stopped by Ctrl-C (the answer so far is kept).)";
 
 struct Flags {

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Times the same prompt through transformers, llama.cpp and promptdistill-bench, in turn.
 
-    python peers.py MODEL_DIR --bench build/release/bin/promptdistill-bench --gguf MODEL.gguf --json peers.json
-    python peers.py --random llama-3.1-8b-4-layers --layers 32 --device cuda --bench ... --lengths 8192,32768
+    python3 peers.py MODEL_DIR --bench build/release/bin/promptdistill-bench --gguf MODEL.gguf --json peers.json
+    python3 peers.py --random llama-3.1-8b-4-layers --layers 32 --device cuda --bench ... --lengths 8192,32768
 
 With --random, promptdistill-bench and transformers make a model of the same config, each with random weights of its
 own; there is no GGUF file of it, so llama.cpp has no part.

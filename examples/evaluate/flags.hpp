@@ -117,7 +117,8 @@ struct EvaluateFlags {
                    "best tokens, by the attention of the last --heads-window tokens")
         ->check(at_least(1))
         ->group("Methods (full attention is always one)");
-    app.add_option("--heads-window", heads_window, "")
+    app.add_option("--heads-window", heads_window,
+                   "last tokens whose attention --heads-within ranks by")
         ->check(at_least(1))
         ->capture_default_str()
         ->group("Methods (full attention is always one)");

@@ -284,7 +284,7 @@ int main(int argc, char** argv) {
   CLI::App app(
       "Scores replies of full attention, PromptDistill and its rivals on the same prompts: "
       "needles, "
-      "facts, RULER-style tasks, LongBench.",
+      "facts, RULER-style tasks, LongBench, InfiniteBench.",
       "promptdistill-evaluate");
   app.footer(kFooter);
   ex::EvaluateFlags flags;

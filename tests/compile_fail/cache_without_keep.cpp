@@ -8,5 +8,6 @@ struct Mine {
 
 void cut(const promptdistill::Retention& kept, const at::Tensor& positions) {
   Mine cache;
-  promptdistill::truncate(promptdistill::Distiller<>(promptdistill::Schedule{}), 14, kept, positions, cache);
+  promptdistill::truncate(promptdistill::Distiller<>(promptdistill::Schedule{}), 14, kept,
+                          positions, cache);
 }

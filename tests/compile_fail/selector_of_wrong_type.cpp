@@ -4,7 +4,9 @@
 
 struct Mine {
   std::int64_t candidates(std::int64_t tokens, std::int64_t) const { return tokens; }
-  std::vector<std::int64_t> select(const at::Tensor&, std::int64_t, std::int64_t) const { return {}; }
+  std::vector<std::int64_t> select(const at::Tensor&, std::int64_t, std::int64_t) const {
+    return {};
+  }
 };
 
 promptdistill::Distiller<promptdistill::LastQueryScorer, Mine> policy(promptdistill::Schedule{});

@@ -7,8 +7,8 @@
 #endif
 
 std::int64_t kept_by_second_unit(const at::Tensor& queries, const at::Tensor& keys) {
-  const promptdistill::AnyDistiller policy = promptdistill::Distiller<>(
-      promptdistill::Schedule({{0, promptdistill::Count{9}}}));
+  const promptdistill::AnyDistiller policy =
+      promptdistill::Distiller<>(promptdistill::Schedule({{0, promptdistill::Count{9}}}));
   const auto kept = promptdistill::select(policy, 0, queries, keys, at::arange(100));
   return kept ? kept->indices().numel() : -1;
 }
