@@ -139,7 +139,7 @@ class Build:
             return "does not compile"
         subprocess.run(self.link_command(source, [obj], program), cwd=self.folder, check=True, capture_output=True)
         try:
-            done = subprocess.run([program, "~[real]", "--abort"], cwd=folder, capture_output=True, timeout=seconds)
+            done = subprocess.run([program, "~[real]~[.]", "--abort"], cwd=folder, capture_output=True, timeout=seconds)
         except subprocess.TimeoutExpired:
             return "fails"
         return "fails" if done.returncode else "passes"
